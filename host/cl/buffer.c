@@ -1,0 +1,109 @@
+#include "cl/buffer.h"
+
+#include "cl/internal.h"
+
+#include <stdlib.h>
+
+static double mebibytes(uint64_t bytes) {
+    return (double)bytes / (1 << 20);
+}
+
+static int out_of_memory(const struct device *device, size_t bytes, const char *what) {
+    const struct device_info *info = &device->info;
+    return error_set(
+        ERROR_DEVICE,
+        "device %d (%s): not enough memory for %s: %.1f MiB are needed, %.1f MiB are in "
+        "use, the device has %.1f MiB and gives at most %.1f MiB in one piece; a "
+        "smaller batch (--batch) or more subdivisions (--set net.subdivisions=N) "
+        "would do",
+        info->index, info->name, what, mebibytes(bytes), mebibytes(device->allocated),
+        mebibytes(info->global_memory), mebibytes(info->allocation_max));
+}
+
+int buffer_create(struct buffer **out, struct device *device, size_t bytes, const char *what) {
+    const struct device_info *info = &device->info;
+    /* Many drivers allocate at the first use and fail then, without a message: so ask beforehand.
+     */
+    if ((info->allocation_max && bytes > info->allocation_max) ||
+        (info->global_memory && device->allocated + bytes > info->global_memory))
+        return out_of_memory(device, bytes, what);
+    struct buffer *buffer = calloc(1, sizeof *buffer);
+    if (!buffer)
+        return error_no_memory(what, sizeof *buffer);
+    cl_int code;
+    buffer->device = device;
+    buffer->bytes = bytes;
+    buffer->memory =
+        clCreateBuffer(device->context, CL_MEM_READ_WRITE, bytes ? bytes : 1, NULL, &code);
+    if (code != CL_SUCCESS) {
+        free(buffer);
+        if (code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES ||
+            code == CL_INVALID_BUFFER_SIZE)
+            return out_of_memory(device, bytes, what);
+        return cl_error(device, code, "clCreateBuffer");
+    }
+    buffer->counted = bytes;
+    device->allocated += bytes;
+    *out = buffer;
+    return 0;
+}
+
+int buffer_view(struct buffer **out, struct buffer *parent, size_t offset, size_t bytes) {
+    struct buffer *buffer = calloc(1, sizeof *buffer);
+    if (!buffer)
+        return error_no_memory("a view", sizeof *buffer);
+    cl_int code;
+    cl_buffer_region region = {.origin = offset, .size = bytes};
+    buffer->device = parent->device;
+    buffer->bytes = bytes;
+    buffer->memory = clCreateSubBuffer(parent->memory, CL_MEM_READ_WRITE,
+                                       CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
+    if (code != CL_SUCCESS) {
+        free(buffer);
+        return cl_error(parent->device, code, "clCreateSubBuffer");
+    }
+    *out = buffer;
+    return 0;
+}
+
+void buffer_free(struct buffer *buffer) {
+    if (!buffer)
+        return;
+    buffer->device->allocated -= buffer->counted;
+    (void)clReleaseMemObject(buffer->memory);
+    free(buffer);
+}
+
+size_t buffer_bytes(const struct buffer *buffer) {
+    return buffer->bytes;
+}
+
+int buffer_write(struct buffer *buffer, size_t offset, size_t bytes, const void *data) {
+    if (bytes == 0)
+        return 0;
+    CL_TRY(buffer->device, clEnqueueWriteBuffer(buffer->device->queue, buffer->memory, CL_TRUE,
+                                                offset, bytes, data, 0, NULL, NULL));
+    return 0;
+}
+
+int buffer_read(struct buffer *buffer, size_t offset, size_t bytes, void *data) {
+    if (bytes == 0)
+        return 0;
+    CL_TRY(buffer->device, clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_TRUE,
+                                               offset, bytes, data, 0, NULL, NULL));
+    return 0;
+}
+
+int buffer_copy(struct buffer *to, const struct buffer *from) {
+    CL_TRY(to->device, clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, 0, 0,
+                                           to->bytes, 0, NULL, NULL));
+    return 0;
+}
+
+int buffer_fill(struct buffer *buffer, float value) {
+    if (buffer->bytes == 0)
+        return 0;
+    CL_TRY(buffer->device, clEnqueueFillBuffer(buffer->device->queue, buffer->memory, &value,
+                                               sizeof value, 0, buffer->bytes, 0, NULL, NULL));
+    return 0;
+}

@@ -1,0 +1,32 @@
+/* Memory on a device. */
+#ifndef CL_BUFFER_H
+#define CL_BUFFER_H
+
+#include "cl/device.h"
+
+struct buffer;
+
+/* A new buffer; `what` it is for names it in messages. More than the device holds, or than it
+ * allows in one piece, is ERROR_DEVICE, which says how much was needed and what would help. Its
+ * content is undefined. Free with buffer_free. */
+int buffer_create(struct buffer **out, struct device *device, size_t bytes, const char *what);
+
+/* A part of a buffer, from `offset`, a multiple of the device's alignment. It shares the memory,
+ * must be freed on its own, and may outlive the handle of its parent. */
+int buffer_view(struct buffer **out, struct buffer *parent, size_t offset, size_t bytes);
+
+void buffer_free(struct buffer *buffer);
+
+size_t buffer_bytes(const struct buffer *buffer);
+
+/* Copies to and from the host; they wait for what was enqueued before, and for the copy. */
+int buffer_write(struct buffer *buffer, size_t offset, size_t bytes, const void *data);
+int buffer_read(struct buffer *buffer, size_t offset, size_t bytes, void *data);
+
+/* Enqueues a copy of the whole of one buffer to another of the same size. */
+int buffer_copy(struct buffer *to, const struct buffer *from);
+
+/* Enqueues filling the whole buffer with one float. */
+int buffer_fill(struct buffer *buffer, float value);
+
+#endif

@@ -1,0 +1,199 @@
+#include "cl/device.h"
+
+#include "cl/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PLATFORMS_MAX = 64, DEVICES_MAX = 256 };
+
+/* Every device id, in the order of the platforms and of the devices in them. */
+struct device_ids {
+    cl_device_id ids[DEVICES_MAX];
+    int count;
+};
+
+static int find_ids(struct device_ids *found) {
+    cl_platform_id platforms[PLATFORMS_MAX];
+    cl_uint platform_count = 0;
+    found->count = 0;
+    cl_int code = clGetPlatformIDs(PLATFORMS_MAX, platforms, &platform_count);
+    if (code != CL_SUCCESS || platform_count == 0)
+        return error_set(ERROR_DEVICE,
+                         "no OpenCL platform is installed; install your GPU's OpenCL driver, or "
+                         "PoCL for the CPU (Debian: pocl-opencl-icd), as ./setup does");
+    if (platform_count > PLATFORMS_MAX)
+        platform_count = PLATFORMS_MAX;
+    for (cl_uint p = 0; p < platform_count && found->count < DEVICES_MAX; p++) {
+        cl_uint count = 0;
+        cl_uint room = (cl_uint)(DEVICES_MAX - found->count);
+        code = clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, room, found->ids + found->count,
+                              &count);
+        if (code == CL_SUCCESS)
+            found->count += (int)(count < room ? count : room);
+    }
+    if (found->count == 0)
+        return error_set(ERROR_DEVICE,
+                         "OpenCL is installed (%u platforms) but offers no device; install your "
+                         "GPU's OpenCL driver, or PoCL for the CPU (Debian: pocl-opencl-icd)",
+                         platform_count);
+    return 0;
+}
+
+static void query_text(cl_device_id id, cl_device_info what, char text[DEVICE_TEXT]) {
+    char whole[1024] = "";
+    if (clGetDeviceInfo(id, what, sizeof whole, whole, NULL) != CL_SUCCESS)
+        whole[0] = '\0';
+    (void)snprintf(text, DEVICE_TEXT, "%.*s", DEVICE_TEXT - 1, whole + strspn(whole, " "));
+    for (size_t end = strlen(text); end && text[end - 1] == ' '; end--)
+        text[end - 1] = '\0';
+}
+
+static uint64_t query_number(cl_device_id id, cl_device_info what, size_t size) {
+    union {
+        cl_uint u32;
+        cl_ulong u64;
+        unsigned char bytes[64];
+    } value = {.u64 = 0};
+    if (size > sizeof value || clGetDeviceInfo(id, what, size, &value, NULL) != CL_SUCCESS)
+        return 0;
+    return size == sizeof(cl_uint) ? value.u32 : value.u64;
+}
+
+#define QUERY(id, what, type) query_number(id, what, sizeof(type))
+
+static void query_platform(cl_device_id id, char text[DEVICE_TEXT]) {
+    cl_platform_id platform;
+    char name[DEVICE_TEXT] = "";
+    if (clGetDeviceInfo(id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL) == CL_SUCCESS)
+        (void)clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
+    memcpy(text, name, sizeof name);
+}
+
+static int query_sub_devices(cl_device_id id) {
+    cl_device_partition_property properties[16] = {0};
+    size_t size = 0;
+    if (clGetDeviceInfo(id, CL_DEVICE_PARTITION_PROPERTIES, sizeof properties, properties, &size) !=
+            CL_SUCCESS ||
+        size < sizeof properties[0] || properties[0] == 0)
+        return 0;
+    return (int)QUERY(id, CL_DEVICE_PARTITION_MAX_SUB_DEVICES, cl_uint);
+}
+
+static struct device_info query(cl_device_id id, int index) {
+    struct device_info info = {.index = index, .kind = "other"};
+    query_text(id, CL_DEVICE_NAME, info.name);
+    query_text(id, CL_DEVICE_VENDOR, info.vendor);
+    query_text(id, CL_DRIVER_VERSION, info.driver);
+    query_text(id, CL_DEVICE_VERSION, info.version);
+    query_platform(id, info.platform);
+
+    cl_device_type type = QUERY(id, CL_DEVICE_TYPE, cl_device_type);
+    if (type & CL_DEVICE_TYPE_CPU)
+        info.kind = "CPU";
+    else if (type & CL_DEVICE_TYPE_GPU)
+        info.kind = "GPU";
+    else if (type & CL_DEVICE_TYPE_ACCELERATOR)
+        info.kind = "accelerator";
+    info.is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
+    info.compute_units = (int)QUERY(id, CL_DEVICE_MAX_COMPUTE_UNITS, cl_uint);
+    info.clock_mhz = (int)QUERY(id, CL_DEVICE_MAX_CLOCK_FREQUENCY, cl_uint);
+    info.vector_width = (int)QUERY(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, cl_uint);
+    info.has_fma = (QUERY(id, CL_DEVICE_SINGLE_FP_CONFIG, cl_device_fp_config) & CL_FP_FMA) != 0;
+    info.has_fp64 = QUERY(id, CL_DEVICE_DOUBLE_FP_CONFIG, cl_device_fp_config) != 0;
+    info.sub_devices = query_sub_devices(id);
+    info.work_group_max = (size_t)QUERY(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, size_t);
+    info.global_memory = QUERY(id, CL_DEVICE_GLOBAL_MEM_SIZE, cl_ulong);
+    info.local_memory = QUERY(id, CL_DEVICE_LOCAL_MEM_SIZE, cl_ulong);
+    info.allocation_max = QUERY(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, cl_ulong);
+    info.alignment = (size_t)QUERY(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, cl_uint) / 8;
+
+    size_t length = 0;
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &length) == CL_SUCCESS && length) {
+        char *extensions = calloc(1, length + 1);
+        if (extensions &&
+            clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, length, extensions, NULL) == CL_SUCCESS)
+            info.has_fp16 = strstr(extensions, "cl_khr_fp16") != NULL;
+        free(extensions);
+    }
+    return info;
+}
+
+int devices_list(struct device_info **out, int *count) {
+    struct device_ids found;
+    TRY(find_ids(&found));
+    struct device_info *devices = calloc((size_t)found.count, sizeof *devices);
+    if (!devices)
+        return error_no_memory("the list of devices", sizeof *devices);
+    for (int i = 0; i < found.count; i++)
+        devices[i] = query(found.ids[i], i);
+    *out = devices;
+    *count = found.count;
+    return 0;
+}
+
+int devices_best(const struct device_info *devices, int count) {
+    int best = 0;
+    double most = -1;
+    for (int i = 0; i < count; i++) {
+        double score = (double)devices[i].compute_units * (devices[i].clock_mhz + 1);
+        if (!devices[i].is_cpu)
+            score += 1e12;
+        if (score > most) {
+            most = score;
+            best = i;
+        }
+    }
+    return best;
+}
+
+int device_open(struct device **out, int index) {
+    struct device_ids found;
+    TRY(find_ids(&found));
+    if (index < 0 || index >= found.count)
+        return error_set(ERROR_INPUT,
+                         "device %d: there is no such device; there are %d, numbered from 0 "
+                         "('clnet devices' lists them)",
+                         index, found.count);
+    struct device *device = calloc(1, sizeof *device);
+    if (!device)
+        return error_no_memory("a device", sizeof *device);
+    device->id = found.ids[index];
+    device->info = query(device->id, index);
+
+    cl_int code;
+    const char *call = "clCreateContext";
+    device->context = clCreateContext(NULL, 1, &device->id, NULL, NULL, &code);
+    if (code == CL_SUCCESS) {
+        call = "clCreateCommandQueue";
+        device->queue = clCreateCommandQueue(device->context, device->id, 0, &code);
+    }
+    if (code != CL_SUCCESS) {
+        int rc = cl_error(device, code, call);
+        device_close(device);
+        return rc;
+    }
+    *out = device;
+    return 0;
+}
+
+void device_close(struct device *device) {
+    if (!device)
+        return;
+    programs_free(device);
+    if (device->queue)
+        (void)clReleaseCommandQueue(device->queue);
+    if (device->context)
+        (void)clReleaseContext(device->context);
+    free(device);
+}
+
+const struct device_info *device_info(const struct device *device) {
+    return &device->info;
+}
+
+int device_finish(struct device *device) {
+    CL_TRY(device, clFinish(device->queue));
+    return 0;
+}

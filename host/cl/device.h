@@ -1,0 +1,55 @@
+/* OpenCL devices: what there are, what each can do, and one opened for work.
+ *
+ * Each opened device has its own context and one in-order queue: commands run in the order in which
+ * they were enqueued, so no caller needs events to keep them apart.
+ */
+#ifndef CL_DEVICE_H
+#define CL_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DEVICE_TEXT = 128 };
+
+/* What a kernel, or a person, may want to know of a device. Sizes are in bytes. */
+struct device_info {
+    int index; /* as in `clnet devices` and `--devices` */
+    char name[DEVICE_TEXT];
+    char vendor[DEVICE_TEXT];
+    char platform[DEVICE_TEXT];
+    char driver[DEVICE_TEXT];
+    char version[DEVICE_TEXT]; /* "OpenCL 3.0 ..." */
+    const char *kind;          /* "CPU", "GPU", "accelerator", "other" */
+    int is_cpu;
+    int compute_units;
+    int clock_mhz;
+    int vector_width; /* native, in floats */
+    int has_fma;      /* fused multiply-add in single precision, in hardware */
+    int has_fp16, has_fp64;
+    int sub_devices; /* how many it can be split into, 0 if it cannot */
+    size_t work_group_max;
+    uint64_t global_memory, local_memory, allocation_max;
+    size_t alignment; /* of a view into a buffer */
+};
+
+/* Every device of every platform, in a fixed order, in new memory that the caller frees. No
+ * platform or no device is ERROR_DEVICE with what to install. */
+int devices_list(struct device_info **out, int *count);
+
+/* The index of the best single device: a GPU before others, then the most units x clock. */
+int devices_best(const struct device_info *devices, int count);
+
+struct device;
+
+/* Opens the device of that index; ERROR_INPUT says how many there are when the index is out of
+ * range. Free with device_close, after everything that was made on it. */
+int device_open(struct device **out, int index);
+
+void device_close(struct device *device);
+
+const struct device_info *device_info(const struct device *device);
+
+/* Waits until everything enqueued so far is done. */
+int device_finish(struct device *device);
+
+#endif

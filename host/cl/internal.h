@@ -1,0 +1,45 @@
+/* What the files of host/cl share: the only place that names OpenCL's types. */
+#ifndef CL_INTERNAL_H
+#define CL_INTERNAL_H
+
+#include "base/error.h"
+#include "cl/device.h"
+
+#include <CL/cl.h>
+
+struct program; /* program.c: one entry of the device's program cache */
+
+struct device {
+    struct device_info info;
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue;
+    struct program *programs; /* built so far, newest first */
+    uint64_t allocated;       /* bytes of buffers alive */
+};
+
+struct buffer {
+    struct device *device;
+    cl_mem memory;
+    size_t bytes;
+    size_t counted; /* bytes that count as allocated: 0 for a view */
+};
+
+/* OpenCL's name for an error code. */
+const char *cl_error_name(cl_int code);
+
+/* Writes "device 0 (name): call: CL_ERROR_NAME" and returns ERROR_DEVICE. */
+int cl_error(const struct device *device, cl_int code, const char *call);
+
+/* Hands up a failed OpenCL call. */
+#define CL_TRY(device, x)                          \
+    do {                                           \
+        cl_int cl_code_ = (x);                     \
+        if (cl_code_ != CL_SUCCESS)                \
+            return cl_error(device, cl_code_, #x); \
+    } while (0)
+
+/* Frees the device's programs. */
+void programs_free(struct device *device);
+
+#endif

@@ -1,0 +1,60 @@
+/* Kernels: what to compile, with which constants; the compiled thing; a launch. */
+#ifndef CL_KERNEL_H
+#define CL_KERNEL_H
+
+#include "cl/buffer.h"
+
+enum { KERNEL_DEFINES_MAX = 40, KERNEL_ARGUMENTS_MAX = 16 };
+
+/* A macro for the kernel's compiler. */
+struct kernel_define {
+    const char *name;
+    char value[32];
+};
+
+/* A kernel to be: a function of a file of kernels_cl/, specialised by macros, and the launch
+ * geometry that goes with them. Host only: needs no device. */
+struct kernel_spec {
+    const char *file;     /* "conv_vector.cl"; NULL: no kernel is needed here */
+    const char *function; /* "conv_forward" */
+    struct kernel_define defines[KERNEL_DEFINES_MAX];
+    int define_count;
+    size_t global[3];
+    size_t local[3]; /* zeros: the driver chooses */
+};
+
+/* The start of a specification, with a geometry whose work-groups the driver chooses. */
+struct kernel_spec kernel_spec(const char *file, const char *function, size_t global0,
+                               size_t global1, size_t global2);
+
+/* Add a macro; more than KERNEL_DEFINES_MAX is a programmer's mistake. */
+void kernel_define(struct kernel_spec *spec, const char *name, long value);
+void kernel_define_float(struct kernel_spec *spec, const char *name, double value);
+
+struct kernel;
+
+/* Compiles a specification; the same file and macros are compiled once for a device. A failed build
+ * is ERROR_DEVICE, with the macros and the compiler's log. Free with kernel_free. */
+int kernel_create(struct kernel **out, struct device *device, const struct kernel_spec *spec);
+
+void kernel_free(struct kernel *kernel);
+
+/* An argument of a launch: a buffer, or a scalar of `size` bytes. */
+struct kernel_argument {
+    const struct buffer *buffer;
+    size_t size;
+    const void *value;
+};
+
+#define BUFFER(b) ((struct kernel_argument){.buffer = (b)})
+#define SCALAR(x) ((struct kernel_argument){.size = sizeof(x), .value = &(x)})
+
+/* Enqueues the kernel over its specified geometry: LAUNCH(kernel, BUFFER(x), SCALAR(n)). */
+#define LAUNCH(kernel, ...)                                               \
+    kernel_launch(kernel, (const struct kernel_argument[]){__VA_ARGS__},  \
+                  sizeof((const struct kernel_argument[]){__VA_ARGS__}) / \
+                      sizeof(struct kernel_argument))
+
+int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments, size_t count);
+
+#endif

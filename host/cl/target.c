@@ -1,0 +1,33 @@
+#include "cl/target.h"
+
+static int power_of_two_below(int limit) {
+    int power = 1;
+    while (power * 2 <= limit)
+        power *= 2;
+    return power;
+}
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+int target_vector(const struct target *target) {
+    if (target->technique == TECHNIQUE_REFERENCE)
+        return 1;
+    /* A GPU's lanes are its work-items; four floats are one of its widest accesses. */
+    int width = target->device.is_cpu ? least(target->device.vector_width, 16) : 4;
+    return power_of_two_below(least(width, target->tiling.tile));
+}
+
+int target_registers(const struct target *target) {
+    /* AVX-512 has 32 vector registers, AVX and SSE have 16; a GPU's work-item can have 64 and more.
+     */
+    return target->device.is_cpu && target->device.vector_width < 16 ? 16 : 32;
+}
+
+int target_reduction(const struct target *target) {
+    if (target->device.is_cpu || target->technique == TECHNIQUE_REFERENCE)
+        return 1;
+    return power_of_two_below(
+        target->device.work_group_max < 64 ? (int)target->device.work_group_max : 64);
+}

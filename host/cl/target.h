@@ -1,0 +1,32 @@
+/* What a kernel is specialised for: how the batch is tiled, and what the device can do.
+ * A plain value, which can also describe a device that is not here. */
+#ifndef CL_TARGET_H
+#define CL_TARGET_H
+
+#include "base/shape.h"
+#include "cl/device.h"
+
+/* Which of an operation's kernels to use. */
+enum technique {
+    TECHNIQUE_AUTO,      /* the fastest that is known for this kind of device */
+    TECHNIQUE_REFERENCE, /* the plain ones */
+    TECHNIQUE_VECTOR,    /* our register-tiled ones, on any device */
+};
+
+struct target {
+    struct tiling tiling; /* of a micro-batch */
+    enum technique technique;
+    struct device_info device;
+};
+
+/* Lanes that a work-item of an elementwise kernel should take at once: a power of two up to the
+ * tile; 1 for the reference. */
+int target_vector(const struct target *target);
+
+/* Registers that hold a vector of floats: how large a register tile may be. */
+int target_registers(const struct target *target);
+
+/* Work-items that sum together in a reduction: 1 on a CPU. */
+int target_reduction(const struct target *target);
+
+#endif

@@ -1,0 +1,274 @@
+/* Convolution with a bias for each filter and an activation. Square windows, as in Darknet. */
+#include "base/error.h"
+#include "layers/layer.h"
+#include "layers/registry.h"
+#include "ops/bias_activation.h"
+
+struct convolutional {
+    int filters, size, stride, pad, padding, groups;
+    int activation; /* enum activation */
+    struct parameter_options parameters;
+};
+
+#define FIELD(name) offsetof(struct convolutional, name)
+
+static const struct option options[] = {
+    {"filters", "how many filters, which is how many channels come out", OPTION_INT, FIELD(filters),
+     "1", 1, 65536, NULL},
+    {"size", "height and width of the window", OPTION_INT, FIELD(size), "1", 1, 255, NULL},
+    {"stride", "pixels from one window to the next", OPTION_INT, FIELD(stride), "1", 1, 64, NULL},
+    {"pad", "1: padding is size / 2, whatever `padding` says", OPTION_BOOL, FIELD(pad), "0", 0, 1,
+     NULL},
+    {"padding", "zeros around the picture, on each side", OPTION_INT, FIELD(padding), "0", 0, 254,
+     NULL},
+    {"groups", "channels and filters are split into so many groups that do not see each other",
+     OPTION_INT, FIELD(groups), "1", 1, 65536, NULL},
+    {"activation", "of the output", OPTION_ENUM, FIELD(activation), "logistic", 0, 0,
+     activation_names},
+    PARAMETER_OPTIONS(struct convolutional, parameters),
+    {0},
+};
+
+static int padding_of(const struct convolutional *conv) {
+    return conv->pad ? conv->size / 2 : conv->padding;
+}
+
+static int infer(struct layer *layer) {
+    const struct convolutional *conv = layer->description;
+    struct shape in = layer->inputs[0];
+    int padding = padding_of(conv);
+    if (padding >= conv->size)
+        return error_set(ERROR_INPUT,
+                         "padding: %d is not below size %d: whole windows would see nothing",
+                         padding, conv->size);
+    if (conv->filters % conv->groups)
+        return error_set(ERROR_INPUT, "groups: %d does not divide the %d filters", conv->groups,
+                         conv->filters);
+    if (in.c % conv->groups)
+        return error_set(ERROR_INPUT, "groups: %d does not divide the %d channels that come in",
+                         conv->groups, in.c);
+    if (in.h + 2 * padding < conv->size || in.w + 2 * padding < conv->size)
+        return error_set(ERROR_INPUT,
+                         "size: a %d x %d window does not fit the %d x %d (w x h) that comes in "
+                         "with padding %d",
+                         conv->size, conv->size, in.w, in.h, padding);
+
+    struct layer_plan *plan = &layer->plan;
+    plan->output = (struct shape){
+        .c = conv->filters,
+        .h = (in.h + 2 * padding - conv->size) / conv->stride + 1,
+        .w = (in.w + 2 * padding - conv->size) / conv->stride + 1,
+    };
+    int window = conv->size * conv->size, c = in.c / conv->groups;
+    plan->macs = shape_elements(plan->output) * c * window;
+    plan->backward_reads_input = 1;
+    plan->backward_reads_output = conv->activation != ACTIVATION_LINEAR;
+
+    double fan_in = (double)c * window, fan_out = (double)conv->filters / conv->groups * window;
+    const struct parameter_options *p = &conv->parameters;
+    plan->parameter_count = 2;
+    plan->parameters[0] = (struct parameter){.name = "weight",
+                                             .dimensions = 4,
+                                             .sizes = {conv->filters, c, conv->size, conv->size},
+                                             .initialiser = p->weight,
+                                             .lr = p->weight_lr,
+                                             .decay = p->weight_decay};
+    plan->parameters[1] = (struct parameter){.name = "bias",
+                                             .dimensions = 1,
+                                             .sizes = {conv->filters},
+                                             .initialiser = p->bias,
+                                             .lr = p->bias_lr,
+                                             .decay = p->bias_decay};
+    for (int i = 0; i < 2; i++) {
+        plan->parameters[i].initialiser.fan_in = fan_in;
+        plan->parameters[i].initialiser.fan_out = fan_out;
+    }
+    return 0;
+}
+
+enum {
+    PACK_FORWARD,
+    FORWARD,
+    PACK_BACKWARD,
+    BACKWARD_DATA,
+    BACKWARD_FILTER,
+    BACKWARD_BIAS,
+};
+
+static size_t blocks(int size, int block) {
+    return (size_t)((size + block - 1) / block);
+}
+
+static void define_problem(struct kernel_spec *spec, const struct layer *layer,
+                           const struct target *target) {
+    const struct convolutional *conv = layer->description;
+    struct shape in = layer->inputs[0], out = layer->plan.output;
+    kernel_define(spec, "T", target->tiling.tile);
+    kernel_define(spec, "TILES", target->tiling.tiles);
+    kernel_define(spec, "GROUPS", conv->groups);
+    kernel_define(spec, "C", in.c / conv->groups);
+    kernel_define(spec, "H", in.h);
+    kernel_define(spec, "W", in.w);
+    kernel_define(spec, "K", conv->filters / conv->groups);
+    kernel_define(spec, "R", conv->size);
+    kernel_define(spec, "S", conv->size);
+    kernel_define(spec, "STRIDE", conv->stride);
+    kernel_define(spec, "PADDING", padding_of(conv));
+    kernel_define(spec, "OUT_H", out.h);
+    kernel_define(spec, "OUT_W", out.w);
+    kernel_define(spec, "ACTIVATION", conv->activation);
+}
+
+static void reference_kernels(const struct layer *layer, const struct target *target, int needs_dx,
+                              struct kernel_spec specs[]) {
+    const struct convolutional *conv = layer->description;
+    struct shape in = layer->inputs[0], out = layer->plan.output;
+    size_t tile = (size_t)target->tiling.tile, tiles = (size_t)target->tiling.tiles;
+    specs[FORWARD] = kernel_spec("conv_reference.cl", "conv_forward", tile * (size_t)out.w,
+                                 (size_t)out.h, tiles * (size_t)out.c);
+    if (needs_dx)
+        specs[BACKWARD_DATA] = kernel_spec("conv_reference.cl", "conv_backward_data",
+                                           tile * (size_t)in.w, (size_t)in.h, tiles * (size_t)in.c);
+    specs[BACKWARD_FILTER] =
+        kernel_spec("conv_reference.cl", "conv_backward_filter", (size_t)(conv->size * conv->size),
+                    (size_t)(in.c / conv->groups), (size_t)conv->filters);
+}
+
+/* The register tile of the vector kernels. */
+struct tile_sizes {
+    int vector, vectors, block, span, span_data, filters, channels;
+};
+
+static struct tile_sizes choose_tile(const struct layer *layer, const struct target *target) {
+    struct tile_sizes tile = {.vector = target_vector(target),
+                              .vectors = 1,
+                              .span = 1,
+                              .span_data = 1,
+                              .filters = 4,
+                              .channels = 3};
+    int many = target_registers(target) >= 32;
+    if (target->device.is_cpu) {
+        /* As many accumulators as leave a few registers for what is multiplied. */
+        tile.vectors = target->tiling.tile >= 2 * tile.vector ? 2 : 1;
+        tile.block = (many ? 24 : 12) / tile.vectors;
+        tile.span = layer->plan.output.w;
+        tile.span_data = layer->inputs[0].w;
+        if (many) {
+            tile.filters = 6;
+            tile.channels = 4;
+        }
+    } else {
+        tile.vector = 1; /* images run along the work-items */
+        tile.block = 8;
+    }
+    return tile;
+}
+
+static void vector_kernels(const struct layer *layer, const struct target *target, int needs_dx,
+                           struct layer_kernels *out) {
+    const struct convolutional *conv = layer->description;
+    struct shape in = layer->inputs[0], result = layer->plan.output;
+    struct tile_sizes tile = choose_tile(layer, target);
+    int c = in.c / conv->groups, k = conv->filters / conv->groups;
+    int taps = conv->size * conv->size;
+    size_t groups = (size_t)conv->groups, tiles = (size_t)target->tiling.tiles;
+    size_t lanes = (size_t)(target->tiling.tile / (tile.vector * tile.vectors));
+    size_t block = (size_t)tile.block;
+    const char *file = "conv_vector.cl";
+    struct kernel_spec *specs = out->specs;
+
+    specs[PACK_FORWARD] = kernel_spec(file, "conv_pack_forward", block, (size_t)(taps * c),
+                                      groups * blocks(k, tile.block));
+    specs[FORWARD] =
+        kernel_spec(file, "conv_forward", lanes, (size_t)result.h * blocks(result.w, tile.span),
+                    tiles * groups * blocks(k, tile.block));
+    out->scratch_bytes =
+        groups * blocks(k, tile.block) * block * (size_t)(taps * c) * sizeof(float);
+    if (needs_dx) {
+        specs[PACK_BACKWARD] = kernel_spec(file, "conv_pack_backward", block, (size_t)(taps * k),
+                                           groups * blocks(c, tile.block));
+        specs[BACKWARD_DATA] = kernel_spec(file, "conv_backward_data", lanes,
+                                           (size_t)in.h * blocks(in.w, tile.span_data),
+                                           tiles * groups * blocks(c, tile.block));
+        size_t bytes = groups * blocks(c, tile.block) * block * (size_t)(taps * k) * sizeof(float);
+        if (bytes > out->scratch_bytes)
+            out->scratch_bytes = bytes;
+    }
+    specs[BACKWARD_FILTER] =
+        kernel_spec(file, "conv_backward_filter", (size_t)conv->size, blocks(c, tile.channels),
+                    groups * blocks(k, tile.filters));
+    for (int i = PACK_FORWARD; i <= BACKWARD_FILTER; i++) {
+        if (!specs[i].file)
+            continue;
+        /* On a CPU one work-item is a work-group; the images of a tile make one elsewhere. */
+        if (target->device.is_cpu && i != PACK_FORWARD && i != PACK_BACKWARD)
+            specs[i].local[0] = specs[i].local[1] = specs[i].local[2] = 1;
+        kernel_define(&specs[i], "TUNE_VECTOR", tile.vector);
+        kernel_define(&specs[i], "TUNE_VECTORS", tile.vectors);
+        kernel_define(&specs[i], "TUNE_BLOCK", tile.block);
+        kernel_define(&specs[i], "TUNE_SPAN", tile.span);
+        kernel_define(&specs[i], "TUNE_SPAN_DATA", tile.span_data);
+        kernel_define(&specs[i], "TUNE_FILTERS", tile.filters);
+        kernel_define(&specs[i], "TUNE_CHANNELS", tile.channels);
+    }
+}
+
+static void kernels(const struct layer *layer, const struct target *target, int needs_dx,
+                    enum truth truth_kind, struct layer_kernels *out) {
+    (void)truth_kind;
+    const struct convolutional *conv = layer->description;
+    if (target->technique == TECHNIQUE_REFERENCE)
+        reference_kernels(layer, target, needs_dx, out->specs);
+    else
+        vector_kernels(layer, target, needs_dx, out);
+    for (int i = PACK_FORWARD; i <= BACKWARD_FILTER; i++) {
+        if (out->specs[i].file)
+            define_problem(&out->specs[i], layer, target);
+    }
+    out->specs[BACKWARD_BIAS] = bias_activation_backward_spec(target, layer->plan.output,
+                                                              (enum activation)conv->activation);
+}
+
+/* The filters as the kernel wants them: repacked into scratch memory, or as they are. */
+static int pack(const struct layer_run *run, int kernel, const struct buffer **weights) {
+    *weights = run->parameters[0];
+    if (!run->kernels[kernel])
+        return 0;
+    *weights = run->scratch;
+    return LAUNCH(run->kernels[kernel], BUFFER(run->parameters[0]), BUFFER(run->scratch));
+}
+
+static int forward(const struct layer_run *run) {
+    const struct buffer *weights;
+    TRY(pack(run, PACK_FORWARD, &weights));
+    return LAUNCH(run->kernels[FORWARD], BUFFER(run->x[0]), BUFFER(weights),
+                  BUFFER(run->parameters[1]), BUFFER(run->y));
+}
+
+static int backward(const struct layer_run *run) {
+    TRY(LAUNCH(run->kernels[BACKWARD_BIAS], BUFFER(run->y), BUFFER(run->dy),
+               BUFFER(run->gradients[1])));
+    TRY(LAUNCH(run->kernels[BACKWARD_FILTER], BUFFER(run->dy), BUFFER(run->x[0]),
+               BUFFER(run->gradients[0])));
+    if (!run->dx[0])
+        return 0;
+    const struct buffer *weights;
+    TRY(pack(run, PACK_BACKWARD, &weights));
+    return LAUNCH(run->kernels[BACKWARD_DATA], BUFFER(run->dy), BUFFER(weights),
+                  BUFFER(run->dx[0]));
+}
+
+static const char *const aliases[] = {"conv", NULL};
+
+const struct layer_type layer_convolutional = {
+    .name = "convolutional",
+    .aliases = aliases,
+    .help = "filters that slide over the picture, a bias for each, and an activation",
+    .input_count = 1,
+    .description_size = sizeof(struct convolutional),
+    .options = options,
+    .infer = infer,
+    .kernels = kernels,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,127 @@
+/* The layer contract. A layer type is one constant table at the end of its file; registry.c lists
+ * them. A layer is a description, and owns nothing.
+ *
+ * The life of a layer: the config fills its description from `options`; `infer` turns that and the
+ * input shapes into a plan; a replica asks `kernels` for what to compile for its device, allocates
+ * what the plan says, and calls `forward` and `backward`.
+ */
+#ifndef LAYERS_LAYER_H
+#define LAYERS_LAYER_H
+
+#include "base/options.h"
+#include "base/shape.h"
+#include "cl/kernel.h"
+#include "cl/target.h"
+#include "layers/initialiser.h"
+
+enum {
+    LAYER_INPUTS_MAX = 2,
+    LAYER_PARAMETERS_MAX = 2,
+    LAYER_KERNELS_MAX = 8,
+    LAYER_DIMENSIONS_MAX = 4,
+};
+
+/* A parameter: its layout is that of the rest of the world, O, C/groups, R, S or out, in. */
+struct parameter {
+    const char *name; /* "weight", "bias" */
+    int dimensions;
+    int sizes[LAYER_DIMENSIONS_MAX];
+    struct initialiser initialiser;
+    double lr, decay; /* multipliers */
+};
+
+int64_t parameter_elements(const struct parameter *parameter);
+
+/* What the truth of a loss layer may be. */
+enum truth { TRUTH_LABELS, TRUTH_NUMBERS };
+
+/* What follows from a description and the input shapes. */
+struct layer_plan {
+    struct shape output;
+    struct parameter parameters[LAYER_PARAMETERS_MAX];
+    int parameter_count;
+    int64_t macs;      /* multiply-accumulates of an image, forward */
+    size_t keep_bytes; /* kept from forward to backward, for each image of the padded batch */
+    int backward_reads_input, backward_reads_output;
+    int is_loss;     /* it ends the net, and knows a truth */
+    int labels_only; /* of a loss: numbers are no truth for it */
+};
+
+/* One layer of a net, as its functions see it. */
+struct layer {
+    const struct layer_type *type;
+    const char *name;
+    const void *description;
+    struct shape inputs[LAYER_INPUTS_MAX];
+    struct layer_plan plan;
+};
+
+/* What to compile for a target, by the layer type's own numbering; a spec without a file is not
+ * needed. scratch_bytes are shared by all layers: nothing in them lasts beyond one call. */
+struct layer_kernels {
+    struct kernel_spec specs[LAYER_KERNELS_MAX];
+    size_t scratch_bytes;
+};
+
+/* Everything that one call of forward or backward works on. Activations are written (=); gradients
+ * of parameters are accumulated (+=), so that a batch may be split into micro-batches. */
+struct layer_run {
+    const struct layer *layer;
+    const struct target *target;
+    struct device *device;
+    struct kernel **kernels; /* by the numbering of layer_kernels; NULL where not needed */
+
+    struct buffer *x[LAYER_INPUTS_MAX], *dx[LAYER_INPUTS_MAX]; /* dx NULL: nobody needs it */
+    struct buffer *y;
+    struct buffer *dy; /* backward may destroy it */
+    struct buffer *parameters[LAYER_PARAMETERS_MAX], *gradients[LAYER_PARAMETERS_MAX];
+    struct buffer *keep, *scratch;
+
+    int is_training;
+    uint32_t seed, iteration;
+    uint32_t index;        /* of the layer in the net */
+    uint32_t first_sample; /* of the micro-batch in the global batch */
+    int count;             /* samples of the micro-batch; the rest is padding */
+
+    /* Of a loss: per sample of the padded micro-batch. */
+    enum truth truth_kind;
+    struct buffer *truth;  /* int labels, or floats [N][K] */
+    struct buffer *losses; /* float */
+    struct buffer *ranks;  /* int: how many outputs score higher than the label's */
+    float gradient_scale;  /* 1 / samples of the global batch */
+};
+
+struct layer_type {
+    const char *name;           /* of its section in a config */
+    const char *const *aliases; /* other names, NULL-terminated, or NULL */
+    const char *help;
+    int input_count; /* outputs of other layers that it takes: 1, or 2 with `from` */
+    size_t description_size;
+    const struct option *options;
+
+    /* Fills layer->plan from the description and the input shapes. Pure: no device. What does not
+     * fit is ERROR_INPUT, with a message "key: what is wrong". */
+    int (*infer)(struct layer *layer);
+
+    /* Fills the specifications. `needs_dx` is 0 where no one needs the gradient of the input. */
+    void (*kernels)(const struct layer *layer, const struct target *target, int needs_dx,
+                    enum truth truth_kind, struct layer_kernels *out);
+
+    /* Enqueue. */
+    int (*forward)(const struct layer_run *run);
+    int (*backward)(const struct layer_run *run);
+};
+
+/* All layer types, NULL-terminated. */
+extern const struct layer_type *const layer_types[];
+
+/* The type whose name or alias this is, or NULL. */
+const struct layer_type *layer_type_find(const char *name);
+
+/* Shared by implementations: macros that describe the tiling, and a launch geometry that covers an
+ * activation: TILE_VECTORS * w, h, tiles * c. */
+void layer_define_tiling(struct kernel_spec *spec, const struct target *target);
+struct kernel_spec layer_elementwise_spec(const char *file, const char *function,
+                                          const struct target *target, struct shape shape);
+
+#endif

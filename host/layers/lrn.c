@@ -1,0 +1,91 @@
+/* Local response normalisation across channels: kernels_cl/lrn_reference.cl has the formula. */
+#include "base/error.h"
+#include "layers/layer.h"
+#include "layers/registry.h"
+
+struct lrn {
+    int size;
+    double k, alpha, beta;
+};
+
+#define FIELD(name) offsetof(struct lrn, name)
+
+static const struct option options[] = {
+    {"size", "channels that a window spans, an odd number", OPTION_INT, FIELD(size), "5", 1, 63,
+     NULL},
+    {"k", "what the sum starts from", OPTION_FLOAT, FIELD(k), "2", 1e-6, 1e6, NULL},
+    {"alpha", "multiplies the sum of squares; not divided by size, as in the 2012 paper",
+     OPTION_FLOAT, FIELD(alpha), "1e-4", 0, 1e6, NULL},
+    {"beta", "the power", OPTION_FLOAT, FIELD(beta), "0.75", 0, 100, NULL},
+    {0},
+};
+
+static int infer(struct layer *layer) {
+    const struct lrn *lrn = layer->description;
+    if (lrn->size % 2 == 0)
+        return error_set(ERROR_INPUT,
+                         "size: %d is even; a window reaches equally far to both sides", lrn->size);
+    layer->plan.output = layer->inputs[0];
+    layer->plan.keep_bytes = (size_t)shape_elements(layer->inputs[0]) * sizeof(float);
+    layer->plan.backward_reads_input = 1;
+    layer->plan.backward_reads_output = 1;
+    return 0;
+}
+
+enum { FORWARD, BACKWARD };
+
+static void kernels(const struct layer *layer, const struct target *target, int needs_dx,
+                    enum truth truth_kind, struct layer_kernels *out) {
+    (void)truth_kind;
+    const struct lrn *lrn = layer->description;
+    struct shape shape = layer->inputs[0];
+    size_t pixels = (size_t)shape.h * (size_t)shape.w, tiles = (size_t)target->tiling.tiles;
+    static const char *const functions[] = {"lrn_forward", "lrn_backward"};
+    for (int i = 0; i < (needs_dx ? 2 : 1); i++) {
+        struct kernel_spec spec;
+        if (target->technique == TECHNIQUE_REFERENCE) {
+            spec = kernel_spec("lrn_reference.cl", functions[i],
+                               pixels * (size_t)target->tiling.tile, (size_t)shape.c, tiles);
+        } else {
+            size_t vectors = (size_t)(target->tiling.tile / target_vector(target));
+            size_t span = target->device.is_cpu ? vectors : 1;
+            spec = kernel_spec("lrn_vector.cl", functions[i], (pixels * vectors + span - 1) / span,
+                               tiles, 1);
+            if (target->device.is_cpu)
+                spec.local[0] = spec.local[1] = spec.local[2] = 1;
+            kernel_define(&spec, "TUNE_SPAN", (long)span);
+        }
+        layer_define_tiling(&spec, target);
+        kernel_define(&spec, "C", shape.c);
+        kernel_define(&spec, "PIXELS", (long)pixels);
+        kernel_define(&spec, "SIZE", lrn->size);
+        kernel_define_float(&spec, "KAPPA", lrn->k);
+        kernel_define_float(&spec, "ALPHA", lrn->alpha);
+        kernel_define_float(&spec, "BETA", lrn->beta);
+        kernel_define(&spec, "BETA_IS_3_4", lrn->beta == 0.75);
+        out->specs[i] = spec;
+    }
+}
+
+static int forward(const struct layer_run *run) {
+    return LAUNCH(run->kernels[FORWARD], BUFFER(run->x[0]), BUFFER(run->y), BUFFER(run->keep));
+}
+
+static int backward(const struct layer_run *run) {
+    if (!run->dx[0])
+        return 0;
+    return LAUNCH(run->kernels[BACKWARD], BUFFER(run->x[0]), BUFFER(run->y), BUFFER(run->keep),
+                  BUFFER(run->dy), BUFFER(run->dx[0]));
+}
+
+const struct layer_type layer_lrn = {
+    .name = "lrn",
+    .help = "local response normalisation across channels: x / (k + alpha * sum of x^2)^beta",
+    .input_count = 1,
+    .description_size = sizeof(struct lrn),
+    .options = options,
+    .infer = infer,
+    .kernels = kernels,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,102 @@
+/* Max-pooling, overlapping where size > stride. Darknet's geometry: padding is a total, of which
+ * half, rounded down, lies before the first pixel. */
+#include "base/error.h"
+#include "layers/layer.h"
+#include "layers/registry.h"
+
+struct maxpool {
+    int size, stride, padding;
+};
+
+#define FIELD(name) offsetof(struct maxpool, name)
+
+enum { AS_DARKNET = -1 };
+
+static const struct option options[] = {
+    {"stride", "pixels from one window to the next", OPTION_INT, FIELD(stride), "1", 1, 64, NULL},
+    {"size", "height and width of the window; 0: as stride", OPTION_INT, FIELD(size), "0", 0, 255,
+     NULL},
+    {"padding", "rows and columns around the picture, both sides together; -1: size - 1",
+     OPTION_INT, FIELD(padding), "-1", -1, 254, NULL},
+    {0},
+};
+
+static int size_of(const struct maxpool *pool) {
+    return pool->size ? pool->size : pool->stride;
+}
+
+static int padding_of(const struct maxpool *pool) {
+    return pool->padding == AS_DARKNET ? size_of(pool) - 1 : pool->padding;
+}
+
+static int infer(struct layer *layer) {
+    const struct maxpool *pool = layer->description;
+    struct shape in = layer->inputs[0];
+    int size = size_of(pool), padding = padding_of(pool);
+    if (padding >= size)
+        return error_set(ERROR_INPUT,
+                         "padding: %d is not below size %d: whole windows would see nothing",
+                         padding, size);
+    if (in.h + padding < size || in.w + padding < size)
+        return error_set(ERROR_INPUT,
+                         "size: a %d x %d window does not fit the %d x %d (w x h) that comes in "
+                         "with padding %d",
+                         size, size, in.w, in.h, padding);
+    layer->plan.output = (struct shape){
+        .c = in.c,
+        .h = (in.h + padding - size) / pool->stride + 1,
+        .w = (in.w + padding - size) / pool->stride + 1,
+    };
+    layer->plan.keep_bytes = (size_t)shape_elements(layer->plan.output) * sizeof(uint16_t);
+    return 0;
+}
+
+enum { FORWARD, BACKWARD };
+
+static void kernels(const struct layer *layer, const struct target *target, int needs_dx,
+                    enum truth truth_kind, struct layer_kernels *out) {
+    (void)truth_kind;
+    const struct maxpool *pool = layer->description;
+    struct shape in = layer->inputs[0], result = layer->plan.output;
+    out->specs[FORWARD] = layer_elementwise_spec("maxpool.cl", "maxpool_forward", target, result);
+    if (needs_dx)
+        out->specs[BACKWARD] = layer_elementwise_spec("maxpool.cl", "maxpool_backward", target, in);
+    for (int i = FORWARD; i <= BACKWARD; i++) {
+        struct kernel_spec *spec = &out->specs[i];
+        if (!spec->file)
+            continue;
+        kernel_define(spec, "C", in.c);
+        kernel_define(spec, "H", in.h);
+        kernel_define(spec, "W", in.w);
+        kernel_define(spec, "SIZE", size_of(pool));
+        kernel_define(spec, "STRIDE", pool->stride);
+        kernel_define(spec, "BEFORE", padding_of(pool) / 2);
+        kernel_define(spec, "OUT_H", result.h);
+        kernel_define(spec, "OUT_W", result.w);
+    }
+}
+
+static int forward(const struct layer_run *run) {
+    return LAUNCH(run->kernels[FORWARD], BUFFER(run->x[0]), BUFFER(run->y), BUFFER(run->keep));
+}
+
+static int backward(const struct layer_run *run) {
+    if (!run->dx[0])
+        return 0;
+    return LAUNCH(run->kernels[BACKWARD], BUFFER(run->dy), BUFFER(run->keep), BUFFER(run->dx[0]));
+}
+
+static const char *const aliases[] = {"max", NULL};
+
+const struct layer_type layer_maxpool = {
+    .name = "maxpool",
+    .aliases = aliases,
+    .help = "the greatest value of each window",
+    .input_count = 1,
+    .description_size = sizeof(struct maxpool),
+    .options = options,
+    .infer = infer,
+    .kernels = kernels,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,56 @@
+#include "net/net.h"
+
+#include <limits.h>
+
+static const char *const policies[] = {"constant", "step", "steps",   "exp",
+                                       "poly",     "sig",  "plateau", NULL};
+
+#define FIELD(name) offsetof(struct net_options, name)
+
+const struct option net_option_table[] = {
+    {"batch", "samples that one update of the weights learns from", OPTION_INT, FIELD(batch), "1",
+     1, 65536, NULL},
+    {"subdivisions", "parts that a batch is worked through in, to save memory", OPTION_INT,
+     FIELD(subdivisions), "1", 1, 65536, NULL},
+    {"height", "of the input picture", OPTION_INT, FIELD(height), "0", 0, 65536, NULL},
+    {"width", "of the input picture", OPTION_INT, FIELD(width), "0", 0, 65536, NULL},
+    {"channels", "of the input picture", OPTION_INT, FIELD(channels), "0", 0, 65536, NULL},
+    {"inputs", "numbers that come in, where the input is not a picture", OPTION_INT, FIELD(inputs),
+     "0", 0, 16777216, NULL},
+    {"max_batches", "updates to train for; 0: as `epochs` says", OPTION_INT, FIELD(max_batches),
+     "0", 0, INT_MAX, NULL},
+    {"epochs", "times to go through the training data; 0: as `max_batches` says", OPTION_INT,
+     FIELD(epochs), "0", 0, INT_MAX, NULL},
+    {"learning_rate", "at the start", OPTION_FLOAT, FIELD(learning_rate), ".001", 0, 1e6, NULL},
+    {"momentum", "share of the last step that the next one keeps", OPTION_FLOAT, FIELD(momentum),
+     ".9", 0, 1, NULL},
+    {"decay", "weight decay, scaled by the learning rate", OPTION_FLOAT, FIELD(decay), ".0001", 0,
+     1e6, NULL},
+    {"policy", "how the learning rate changes", OPTION_ENUM, FIELD(policy), "constant", 0, 0,
+     policies},
+    {"step", "policy step: updates from one change to the next; sig: where its middle lies",
+     OPTION_INT, FIELD(step), "1", 1, INT_MAX, NULL},
+    {"scale", "policy step: what the rate is multiplied by", OPTION_FLOAT, FIELD(scale), "1", 0,
+     1e6, NULL},
+    {"steps", "policy steps: the updates at which the rate changes", OPTION_INTS, FIELD(steps),
+     NULL, 0, INT_MAX, NULL},
+    {"scales", "policy steps: what the rate is multiplied by at each", OPTION_FLOATS, FIELD(scales),
+     NULL, 0, 1e6, NULL},
+    {"gamma", "policy exp: rate * gamma^update; sig: how steep", OPTION_FLOAT, FIELD(gamma), "1", 0,
+     1e6, NULL},
+    {"power", "policy poly: rate * (1 - update / updates in all)^power; and of burn_in", OPTION_FLOAT,
+     FIELD(power), "4", 0, 100, NULL},
+    {"burn_in", "updates over which the rate first rises, as (update / burn_in)^power", OPTION_INT,
+     FIELD(burn_in), "0", 0, INT_MAX, NULL},
+    {"patience", "policy plateau: evaluations without a better error before the rate falls",
+     OPTION_INT, FIELD(patience), "5", 1, INT_MAX, NULL},
+    {"factor", "policy plateau: what the rate is multiplied by", OPTION_FLOAT, FIELD(factor), "0.1",
+     0, 1, NULL},
+    {"threshold", "policy plateau: how much smaller, relatively, counts as better", OPTION_FLOAT,
+     FIELD(threshold), "0.0001", 0, 1, NULL},
+    {"least_rate", "policy plateau: the rate never falls below", OPTION_FLOAT, FIELD(least_rate),
+     "1e-6", 0, 1e6, NULL},
+    {"seed", "fixes the first weights, the order of the data, and dropout", OPTION_INT, FIELD(seed),
+     "1", 0, INT_MAX, NULL},
+    {0},
+};
