@@ -46,7 +46,7 @@ WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float 
                     (global const floatv *)(c + (size_t)t * STRIDE_C +
                                             (size_t)min(row + i, M - 1) * N);
                 UNROLL for (int v = 0; v < TUNE_VECTORS; v++) sum[i][v] =
-                    ACCUMULATE || p0 || (!STRIDE_C && t) ? old[v] : (floatv)0.0f;
+                    ACCUMULATE || p0 > 0 || (STRIDE_C == 0 && t > 0) ? old[v] : (floatv)0.0f;
             }
             global const float *panel = a + (size_t)t * STRIDE_A;
             for (int p = p0; p < p1; p++) {

@@ -17,7 +17,7 @@ struct file_writer {
     char *temporary;
 };
 
-/* On failure nothing needs closing. */
+/* Refuses a path that exists and is not a regular file. On failure nothing needs closing. */
 int file_create(struct file_writer *writer, const char *path);
 
 /* Checks every write so far, syncs, renames, and closes. On failure (a full disk, say) the

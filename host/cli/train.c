@@ -50,6 +50,7 @@ struct run {
     char *last, *final; /* weights */
     FILE *metrics;
     struct progress progress;
+    double reported; /* when an epoch was last told of */
     struct evaluation evaluation; /* the last one */
     double best_error;
     int64_t best_epoch;
@@ -156,26 +157,37 @@ static json_t *evaluation_json(int64_t epoch, const struct evaluation *e) {
     return object;
 }
 
-static int on_epoch(void *context, int64_t epoch, const struct evaluation *e) {
-    struct run *run = context;
-    progress_end(&run->progress);
-    TRY(weights_save(run->last, run->replica));
-    if (!e) {
-        log_info("epoch %d is done", shown_epoch(epoch));
-        return 0;
-    }
-    run->evaluation = *e;
+static void note_evaluation(struct run *run, int64_t epoch, const struct evaluation *e) {
     double error = e->has_errors ? e->top1_error : e->loss;
+    run->evaluation = *e;
     if (run->best_epoch < 0 || error < run->best_error) {
         run->best_error = error;
         run->best_epoch = epoch;
     }
-    if (e->has_errors)
+}
+
+static void report_epoch(int64_t epoch, const struct evaluation *e) {
+    if (!e)
+        log_info("epoch %d is done", shown_epoch(epoch));
+    else if (e->has_errors)
         log_info("epoch %d: test loss %.4f, top-1 error %.2f %%, top-5 error %.2f %%",
                  shown_epoch(epoch), e->loss, 100 * e->top1_error, 100 * e->top5_error);
     else
-        log_info("epoch %d: test loss %.6f", shown_epoch(epoch), e->loss);
-    return write_metrics(run, evaluation_json(epoch, e));
+        log_info("epoch %d: test loss %.6g", shown_epoch(epoch), e->loss);
+}
+
+static int on_epoch(void *context, int64_t epoch, const struct evaluation *e) {
+    struct run *run = context;
+    progress_end(&run->progress);
+    TRY(weights_save(run->last, run->replica));
+    if (e)
+        note_evaluation(run, epoch, e);
+    /* Epochs of a small data set may end by the hundred a second. */
+    if (clock_seconds() - run->reported > 0.5) {
+        report_epoch(epoch, e);
+        run->reported = clock_seconds();
+    }
+    return e ? write_metrics(run, evaluation_json(epoch, e)) : 0;
 }
 
 /* ---- the whole of it ---- */

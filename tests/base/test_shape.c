@@ -3,7 +3,6 @@
 
 #include "support/suite.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { BATCH_MAX = 300 };

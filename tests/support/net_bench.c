@@ -1,0 +1,100 @@
+#include "support/net_bench.h"
+
+#include "support/suite.h"
+
+#include "base/file.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The index of the device to test on: CLNET_TEST_DEVICE, or the best one. */
+static int test_device(void) {
+    const char *given = getenv("CLNET_TEST_DEVICE");
+    if (given)
+        return atoi(given);
+    struct device_info *devices;
+    int count;
+    ck_succeeds(devices_list(&devices, &count));
+    int best = devices_best(devices, count);
+    free(devices);
+    return best;
+}
+
+static void finish_opening(struct net_bench *bench, const struct replica_options *options) {
+    static const struct replica_options training = {.is_training = 1, .truth_kind = TRUTH_LABELS};
+    ck_succeeds(net_create(&bench->net, bench->config));
+    ck_succeeds(device_open(&bench->device, test_device()));
+    ck_succeeds(
+        replica_create(&bench->replica, bench->net, bench->device, options ? options : &training));
+    ck_succeeds(replica_initialise(bench->replica, (uint32_t)bench->net->options.seed));
+}
+
+void net_bench_open(struct net_bench *bench, const char *text,
+                    const struct replica_options *options) {
+    *bench = (struct net_bench){0};
+    ck_succeeds(config_parse(&bench->config, "test.cfg", text, strlen(text)));
+    finish_opening(bench, options);
+}
+
+void net_bench_read(struct net_bench *bench, const char *path, const char *const *overrides,
+                    const struct replica_options *options) {
+    *bench = (struct net_bench){0};
+    char *whole = source_path(path);
+    ck_succeeds(config_read(&bench->config, whole));
+    free(whole);
+    for (; overrides && *overrides; overrides++)
+        ck_succeeds(config_set(bench->config, *overrides));
+    finish_opening(bench, options);
+}
+
+void net_bench_close(struct net_bench *bench) {
+    replica_free(bench->replica);
+    device_close(bench->device);
+    net_free(bench->net);
+    config_free(bench->config);
+}
+
+static float *read_all(struct net_bench *bench, int (*read)(struct replica *, int, float *)) {
+    float *values = malloc((size_t)bench->net->parameter_elements * sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    float *next = values;
+    for (int i = 0; i < bench->net->parameter_count; i++) {
+        ck_succeeds(read(bench->replica, i, next));
+        next += parameter_elements(net_parameter(bench->net, i, NULL));
+    }
+    return values;
+}
+
+float *net_bench_parameters(struct net_bench *bench) {
+    return read_all(bench, replica_read_parameter);
+}
+
+float *net_bench_gradients(struct net_bench *bench) {
+    return read_all(bench, replica_read_gradient);
+}
+
+/* A NaN is the largest difference of all: it must not slip through a comparison. */
+static double larger(double most, double value) {
+    return isnan(value) || value > most ? value : most;
+}
+
+double largest_difference(const float *a, const float *b, int64_t count) {
+    double most = 0;
+    for (int64_t i = 0; i < count && !isnan(most); i++)
+        most = larger(most, fabs((double)a[i] - (double)b[i]));
+    return most;
+}
+
+double largest(const float *b, int64_t count) {
+    double most = 0;
+    for (int64_t i = 0; i < count && !isnan(most); i++)
+        most = larger(most, fabs((double)b[i]));
+    return most;
+}
+
+char *source_path(const char *name) {
+    char *path = path_join(CLNET_SOURCE_DIR, name);
+    ck_assert_ptr_nonnull(path);
+    return path;
+}

@@ -1,0 +1,235 @@
+/* Training as a whole: reproducible, the same in parts, and stopping where numbers end. */
+#include "support/net_bench.h"
+#include "support/suite.h"
+
+#include "base/rng.h"
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const small_net = "[net]\nheight=9\nwidth=8\nchannels=2\nbatch=22\n"
+                                     "learning_rate=0.05\nmomentum=0.9\ndecay=0.0005\nepochs=2\n"
+                                     "[convolutional]\nname=conv1\nfilters=5\nsize=3\npad=1\n"
+                                     "activation=relu\n"
+                                     "[lrn]\nalpha=0.01\n"
+                                     "[maxpool]\nsize=3\nstride=2\npadding=0\n"
+                                     "[dropout]\n"
+                                     "[connected]\nname=fc2\noutput=4\nactivation=linear\n"
+                                     "[softmax]\n";
+
+enum { SAMPLES = 57, ELEMENTS = 144 };
+
+/* Pictures of noise with a class's brightness. */
+struct noise {
+    struct dataset dataset;
+    float pixels[SAMPLES * ELEMENTS];
+    int32_t labels[SAMPLES];
+};
+
+static void make_noise(struct noise *noise) {
+    struct rng rng = rng_start(7, RNG_SHUFFLE, 1, 2);
+    for (int n = 0; n < SAMPLES; n++) {
+        noise->labels[n] = (int32_t)rng_below(&rng, 4);
+        for (int e = 0; e < ELEMENTS; e++)
+            noise->pixels[n * ELEMENTS + e] =
+                rng_uniform(&rng) + 0.2F * (float)noise->labels[n] - 0.5F;
+    }
+    noise->dataset = (struct dataset){.input = {.c = 2, .h = 9, .w = 8},
+                                      .count = SAMPLES,
+                                      .outputs = 4,
+                                      .floats = noise->pixels,
+                                      .labels = noise->labels};
+}
+
+struct record {
+    double losses[64];
+    int iterations, epochs;
+    struct evaluation last;
+};
+
+static int on_iteration(void *context, const struct iteration *iteration) {
+    struct record *record = context;
+    ck_assert_int_eq(iteration->index, record->iterations);
+    record->losses[record->iterations++] = iteration->loss;
+    return 0;
+}
+
+static int on_epoch(void *context, int64_t epoch, const struct evaluation *evaluation) {
+    struct record *record = context;
+    ck_assert_int_eq(epoch, record->epochs);
+    record->epochs++;
+    if (evaluation)
+        record->last = *evaluation;
+    return 0;
+}
+
+static int train(struct net_bench *bench, const struct noise *noise, struct record *record) {
+    struct trainer_options options = {0};
+    *record = (struct record){0};
+    ck_succeeds(trainer_iterations(bench->net, &noise->dataset, &options.iterations));
+    struct trainer_listener listener = {
+        .iteration = on_iteration, .epoch = on_epoch, .context = record};
+    return trainer_run(bench->replica, &noise->dataset, &noise->dataset, &options, &listener);
+}
+
+/* The small net with overrides, trained; its weights, which the caller frees. */
+static float *trained(const char *const *overrides, const struct replica_options *options,
+                      struct record *record) {
+    struct noise *noise = malloc(sizeof *noise);
+    make_noise(noise);
+    struct net_bench bench = {0};
+    struct config *config;
+    ck_succeeds(config_parse(&config, "test.cfg", small_net, strlen(small_net)));
+    char *text = NULL;
+    size_t size;
+    for (; overrides && *overrides; overrides++)
+        ck_succeeds(config_set(config, *overrides));
+    struct net *net;
+    ck_succeeds(net_create(&net, config));
+    FILE *out = open_memstream(&text, &size);
+    net_print_config(net, out);
+    ck_assert_int_eq(fclose(out), 0);
+    net_free(net);
+    config_free(config);
+
+    net_bench_open(&bench, text, options);
+    ck_succeeds(train(&bench, noise, record));
+    float *weights = net_bench_parameters(&bench);
+    net_bench_close(&bench);
+    free(text);
+    free(noise);
+    return weights;
+}
+
+enum { PARAMETERS = 5 * 2 * 9 + 5 + 4 * 5 * 4 * 3 + 4 };
+
+START_TEST(trainer_goes_through_epochs_with_a_smaller_last_batch) {
+    struct record record;
+    free(trained(NULL, NULL, &record));
+    ck_assert_int_eq(record.iterations, 6); /* ceil(57 / 22) twice */
+    ck_assert_int_eq(record.epochs, 2);
+    ck_assert_int_eq(record.last.samples, SAMPLES);
+    ck_assert_int_eq(record.last.has_errors, 1);
+}
+END_TEST
+
+START_TEST(trainer_same_seed_gives_bit_identical_weights) {
+    struct record record;
+    float *a = trained(NULL, NULL, &record), *b = trained(NULL, NULL, &record);
+    ck_assert_int_eq(memcmp(a, b, PARAMETERS * sizeof *a), 0);
+    static const char *const other_seed[] = {"net.seed=2", NULL};
+    float *c = trained(other_seed, NULL, &record);
+    ck_assert_int_ne(memcmp(a, c, PARAMETERS * sizeof *a), 0);
+    free(a);
+    free(b);
+    free(c);
+}
+END_TEST
+
+START_TEST(trainer_subdivisions_give_the_same_weights_within_rounding) {
+    static const char *const overrides[][3] = {
+        {"net.max_batches=1", "net.subdivisions=1", NULL},
+        {"net.max_batches=1", "net.subdivisions=2", NULL},
+        {"net.max_batches=1", "net.subdivisions=4", NULL},
+    };
+    struct record record;
+    float *whole = trained(overrides[0], NULL, &record);
+    for (int i = 1; i < 3; i++) {
+        float *parts = trained(overrides[i], NULL, &record);
+        ck_assert_double_le(largest_difference(parts, whole, PARAMETERS), 1e-5);
+        free(parts);
+    }
+    free(whole);
+}
+END_TEST
+
+START_TEST(trainer_split_flat_buffers_give_bit_identical_weights) {
+    /* So small an allocation that the four parameters need two segments, and activations several.
+     */
+    struct replica_options split = {
+        .is_training = 1, .truth_kind = TRUTH_LABELS, .allocation_limit = 3000};
+    static const char *const small_batch[] = {"net.batch=2", "net.epochs=1", NULL};
+    struct record record;
+    float *whole = trained(small_batch, NULL, &record);
+    float *parts = trained(small_batch, &split, &record);
+    ck_assert_int_eq(memcmp(parts, whole, PARAMETERS * sizeof *whole), 0);
+    free(whole);
+    free(parts);
+}
+END_TEST
+
+START_TEST(trainer_lowers_the_loss) {
+    static const char *const longer[] = {"net.epochs=15", NULL};
+    struct record record;
+    free(trained(longer, NULL, &record));
+    ck_assert_double_lt(record.last.loss, 0.8 * record.losses[0]);
+}
+END_TEST
+
+START_TEST(trainer_stops_before_the_update_where_the_loss_is_not_finite) {
+    struct noise *noise = malloc(sizeof *noise);
+    struct record record;
+    make_noise(noise);
+    struct net_bench bench;
+    net_bench_open(&bench, small_net, NULL);
+    noise->pixels[3 * ELEMENTS + 5] = NAN;
+    ck_fails(train(&bench, noise, &record), ERROR_NUMERIC, "the first that is not is the data");
+    ck_assert_msg(strstr(error_message(), "iteration ") == error_message(), "%s", error_message());
+    float *weights = net_bench_parameters(&bench);
+    ck_assert(isfinite(largest(weights, PARAMETERS)));
+    free(weights);
+    net_bench_close(&bench);
+    free(noise);
+}
+END_TEST
+
+START_TEST(trainer_names_the_layer_that_went_non_finite_first) {
+    struct noise *noise = malloc(sizeof *noise);
+    struct record record;
+    make_noise(noise);
+    struct net_bench bench;
+    net_bench_open(&bench, small_net, NULL);
+    float huge[4 * 60];
+    for (int i = 0; i < 4 * 60; i++)
+        huge[i] = 3e38F;
+    ck_succeeds(replica_write_parameter(bench.replica, 2, huge));
+    ck_fails(train(&bench, noise, &record), ERROR_NUMERIC, "iteration 1: ");
+    ck_assert_msg(strstr(error_message(), "the output of layer 4 (fc2)") != NULL, "%s",
+                  error_message());
+    huge[7] = NAN;
+    ck_succeeds(replica_write_parameter(bench.replica, 2, huge));
+    ck_fails(train(&bench, noise, &record), ERROR_NUMERIC, "the parameter fc2.weight");
+    net_bench_close(&bench);
+    free(noise);
+}
+END_TEST
+
+START_TEST(trainer_asks_how_long_to_train) {
+    struct noise *noise = malloc(sizeof *noise);
+    make_noise(noise);
+    struct net_bench bench;
+    int64_t iterations;
+    static const char *const text = "[net]\ninputs=4\n[connected]\n[cost]\n";
+    net_bench_open(&bench, text, NULL);
+    ck_fails(trainer_iterations(bench.net, &noise->dataset, &iterations), ERROR_INPUT,
+             "nothing says how long to train");
+    net_bench_close(&bench);
+    free(noise);
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("trainer");
+    tcase_set_timeout(tests, 0);
+    tcase_add_test(tests, trainer_goes_through_epochs_with_a_smaller_last_batch);
+    tcase_add_test(tests, trainer_same_seed_gives_bit_identical_weights);
+    tcase_add_test(tests, trainer_subdivisions_give_the_same_weights_within_rounding);
+    tcase_add_test(tests, trainer_split_flat_buffers_give_bit_identical_weights);
+    tcase_add_test(tests, trainer_lowers_the_loss);
+    tcase_add_test(tests, trainer_stops_before_the_update_where_the_loss_is_not_finite);
+    tcase_add_test(tests, trainer_names_the_layer_that_went_non_finite_first);
+    tcase_add_test(tests, trainer_asks_how_long_to_train);
+    return suite_run("trainer", tests);
+}
