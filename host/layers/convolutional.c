@@ -153,10 +153,12 @@ static struct tile_sizes choose_tile(const struct layer *layer, const struct tar
         tile.block = (many ? 24 : 12) / tile.vectors;
         tile.span = layer->plan.output.w;
         tile.span_data = layer->inputs[0].w;
-        if (many) {
-            tile.filters = 6;
-            tile.channels = 4;
-        }
+        int channels =
+            layer->inputs[0].c / ((const struct convolutional *)layer->description)->groups;
+        tile.channels = many ? 4 : 3;
+        if (tile.channels > channels)
+            tile.channels = channels;
+        tile.filters = (many ? 24 : 12) / tile.channels;
     } else {
         tile.vector = 1; /* images run along the work-items */
         tile.block = 8;
