@@ -7,6 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define ADVICE "a smaller learning rate (--set net.learning_rate=...) may help"
+
 struct trainer {
     struct replica *replica;
     const struct net *net;
@@ -43,8 +45,7 @@ static int diverged(struct trainer *trainer, const struct samples *samples,
     if (rc < 0)
         return rc;
     return error_set(ERROR_NUMERIC,
-                     "iteration %u: the loss is not finite; the first that is not is %s; a smaller "
-                     "learning rate (--set net.learning_rate=...) may help",
+                     "iteration %u: the loss is not finite; the first that is not is %s; " ADVICE,
                      step->iteration + 1, rc > 0 ? where : "the loss itself");
 }
 
@@ -79,6 +80,10 @@ static int evaluate_epoch(struct trainer *trainer, int64_t epoch) {
     double error = trainer->epoch_loss / (double)trainer->epoch_samples;
     if (trainer->test) {
         TRY(evaluate(trainer->replica, trainer->test, &evaluation));
+        if (!isfinite(evaluation.loss))
+            return error_set(ERROR_NUMERIC,
+                             "after epoch %lld: the loss on the test data is not finite; " ADVICE,
+                             (long long)epoch + 1);
         error = evaluation.has_errors ? evaluation.top1_error : evaluation.loss;
     }
     (void)schedule_evaluated(&trainer->schedule, error);

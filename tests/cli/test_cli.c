@@ -1,0 +1,330 @@
+/* The program as a user meets it: what it prints, what it writes, how it refuses. */
+#include "support/suite.h"
+
+#include "base/file.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char directory[] = "/tmp/clnet-cli-XXXXXX";
+
+/* What a run of the program gave. */
+struct result {
+    int status;
+    char *output; /* both streams */
+};
+
+/* Runs `clnet ARGUMENTS` by the shell, with both streams in out.txt, below the test's directory;
+ * $SOURCE is the source tree, $CLNET the program. */
+static struct result run(const char *arguments) {
+    char command[4096];
+    (void)snprintf(command, sizeof command,
+                   "cd %s && SOURCE='%s' CLNET='%s' && { $CLNET %s ; } > out.txt 2>&1", directory,
+                   CLNET_SOURCE_DIR, CLNET_PROGRAM, arguments);
+    struct result result = {.status = system(command)};
+    result.status = WIFEXITED(result.status) ? WEXITSTATUS(result.status) : -1;
+    char *path = path_join(directory, "out.txt");
+    size_t length;
+    ck_succeeds(file_read(path, 1 << 24, &result.output, &length));
+    free(path);
+    return result;
+}
+
+static void expect(const char *arguments, int status, const char *text) {
+    struct result result = run(arguments);
+    ck_assert_msg(result.status == status && strstr(result.output, text),
+                  "clnet %s\ngave status %d and:\n%s", arguments, result.status, result.output);
+    free(result.output);
+}
+
+static json_t *expect_json(const char *arguments) {
+    char only_output[512];
+    (void)snprintf(only_output, sizeof only_output, "%s 2> /dev/null", arguments);
+    struct result result = run(only_output);
+    ck_assert_msg(result.status == 0, "clnet %s: %s", arguments, result.output);
+    json_t *json = json_loads(result.output, JSON_REJECT_DUPLICATES, NULL);
+    ck_assert_msg(json != NULL, "clnet %s: not JSON:\n%s", arguments, result.output);
+    free(result.output);
+    return json;
+}
+
+static void write_file(const char *name, const char *text) {
+    char *path = path_join(directory, name);
+    FILE *file = fopen(path, "wb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+    free(path);
+}
+
+static int exists(const char *name) {
+    char *path = path_join(directory, name);
+    struct stat status;
+    int found = stat(path, &status) == 0;
+    free(path);
+    return found;
+}
+
+/* A regression that trains in no time. */
+static const char *const tiny = "[net]\ninputs=2\nbatch=4\nepochs=3\nlearning_rate=0.1\n"
+                                "[data]\ntrain=train.csv\ntest=train.csv\n"
+                                "[connected]\nname=fc1\nactivation=linear\n[cost]\n";
+static const char *const table = "a,b,y\n0,0,1\n1,0,3\n0,1,0\n1,1,2\n.5,.5,1.5\n";
+
+static void write_tiny(void) {
+    write_file("tiny.cfg", tiny);
+    write_file("train.csv", table);
+}
+
+START_TEST(cli_help_is_there_for_the_program_and_every_command) {
+    expect("--help", 0, "Begin with: clnet train configs/quickstart.cfg");
+    expect("help", 0, "Commands:");
+    expect("", 0, "Commands:");
+    static const char *const names[] = {"train", "test", "summary", "devices", "help"};
+    for (int i = 0; i < 5; i++) {
+        char arguments[64];
+        (void)snprintf(arguments, sizeof arguments, "%s --help", names[i]);
+        expect(arguments, 0, "--help");
+        (void)snprintf(arguments, sizeof arguments, "help %s", names[i]);
+        expect(arguments, 0, "--help");
+    }
+    expect("help config", 0, "[convolutional]");
+    expect("--version", 0, "clnet 0.");
+}
+END_TEST
+
+START_TEST(cli_wrong_usage_says_what_was_expected) {
+    static const char *const cases[][2] = {
+        {"tran", "did you mean 'train'?"},
+        {"train", "expected one config"},
+        {"summary a b", "expected one config"},
+        {"summary --jsn a", "--jsn: no such flag; did you mean --json?"},
+        {"train tiny.cfg --batch", "--batch: its value is missing"},
+        {"train tiny.cfg --batch=0", "net.batch: 0 is outside 1..65536"},
+        {"train tiny.cfg --epochs many", "net.epochs: 'many' is not a whole number"},
+        {"train tiny.cfg --json", "--json: no such flag"},
+        {"devices --json=1", "--json: takes no value"},
+        {"train tiny.cfg --set net.batch", "expected section.key=value"},
+        {"train tiny.cfg --set nets.batch=2", "no section or layer named nets"},
+        {"train tiny.cfg --set net.bacth=2", "did you mean 'batch'?"},
+        {"train tiny.cfg --devices 99", "there is no such device"},
+        {"train tiny.cfg --devices first", "--devices: expected one index"},
+        {"test tiny.cfg", "--weights: which weights to test is missing"},
+        {"help nothing", "'nothing' is neither a command nor 'config'"},
+    };
+    write_tiny();
+    expect(cases[_i][0], 2, cases[_i][1]);
+}
+END_TEST
+
+enum { USAGE_CASES = 16 };
+
+START_TEST(cli_summary_of_alexnet_says_its_parameters_and_operations) {
+    expect("summary $SOURCE/configs/alexnet.cfg", 0, "60,965,224 parameters, 724,406,816");
+    json_t *json = expect_json("summary $SOURCE/configs/alexnet.cfg --json");
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "parameters")), 60965224);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "macs")), 724406816);
+    json_t *first = json_array_get(json_object_get(json, "layers"), 0);
+    ck_assert_str_eq(json_string_value(json_object_get(first, "name")), "conv1");
+    ck_assert_str_eq(json_string_value(json_object_get(first, "type")), "convolutional");
+    ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(first, "output"), 1)), 55);
+    ck_assert_int_eq(json_integer_value(json_object_get(first, "parameters")), 34944);
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(cli_summary_needs_no_device) {
+    write_tiny();
+    expect("summary tiny.cfg", 0, "3 parameters");
+    struct result result =
+        run("summary tiny.cfg; OCL_ICD_VENDORS=/nowhere $CLNET summary tiny.cfg");
+    ck_assert_int_eq(result.status, 0);
+    free(result.output);
+}
+END_TEST
+
+START_TEST(cli_devices_lists_what_each_can_do) {
+    json_t *json = expect_json("devices --json");
+    ck_assert_uint_gt(json_array_size(json), 0);
+    static const char *const keys[] = {"index",         "name",         "vendor",
+                                       "platform",      "driver",       "compute_units",
+                                       "global_memory", "local_memory", "largest_allocation",
+                                       "fp16",          "fp64",         "sub_devices"};
+    for (int i = 0; i < 12; i++)
+        ck_assert_msg(json_object_get(json_array_get(json, 0), keys[i]) != NULL, "no %s", keys[i]);
+    json_decref(json);
+    expect("devices", 0, "0: ");
+}
+END_TEST
+
+START_TEST(cli_without_an_opencl_platform_says_what_to_install) {
+    struct result result =
+        run("--version; OCL_ICD_VENDORS=/nowhere OCL_ICD_FILENAMES= $CLNET devices");
+    ck_assert_int_ne(result.status, 0);
+    ck_assert_msg(strstr(result.output, "pocl-opencl-icd") != NULL, "%s", result.output);
+    free(result.output);
+}
+END_TEST
+
+START_TEST(cli_train_writes_config_metrics_and_weights_that_test_reads) {
+    write_tiny();
+    expect("train tiny.cfg --output made", 0, "weights: made/final.safetensors");
+    ck_assert(exists("made/config.cfg"));
+    ck_assert(exists("made/metrics.jsonl"));
+    ck_assert(exists("made/last.safetensors"));
+    /* The resolved config works from anywhere, and on its own. */
+    json_t *by_copy = expect_json("test made/config.cfg --weights made/final.safetensors --json");
+    json_t *by_config = expect_json("test tiny.cfg --weights made/final.safetensors --json");
+    ck_assert(json_equal(by_copy, by_config));
+    ck_assert_int_eq(json_integer_value(json_object_get(by_copy, "samples")), 5);
+    json_decref(by_copy);
+    json_decref(by_config);
+}
+END_TEST
+
+START_TEST(cli_train_metrics_have_a_line_for_each_iteration_and_evaluation) {
+    write_tiny();
+    expect("train tiny.cfg --output lines", 0, "test loss");
+    char *path = path_join(directory, "lines/metrics.jsonl"), *text;
+    size_t length;
+    ck_succeeds(file_read(path, 1 << 20, &text, &length));
+    int iterations = 0, evaluations = 0;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+        ck_assert_msg(object != NULL, "not JSON: %s", line);
+        if (json_object_get(object, "iteration")) {
+            iterations++;
+            ck_assert(json_is_real(json_object_get(object, "loss")));
+            ck_assert(json_is_real(json_object_get(object, "learning_rate")));
+            ck_assert(json_is_real(json_object_get(object, "images_per_second")));
+        } else {
+            evaluations++;
+            ck_assert(json_is_real(json_object_get(object, "test_loss")));
+        }
+        ck_assert(json_is_integer(json_object_get(object, "epoch")));
+        json_decref(object);
+    }
+    ck_assert_int_eq(iterations, 6);
+    ck_assert_int_eq(evaluations, 3);
+    free(text);
+    free(path);
+}
+END_TEST
+
+START_TEST(cli_train_never_overwrites_a_run) {
+    write_tiny();
+    expect("train tiny.cfg --output once", 0, "weights:");
+    expect("train tiny.cfg --output once", 2, "a run is there already");
+}
+END_TEST
+
+START_TEST(cli_train_flags_override_the_config) {
+    write_tiny();
+    expect("train tiny.cfg --output short --iterations 2 --batch 2 --seed 5", 0, "weights:");
+    expect("summary short/config.cfg", 0, "batch 2");
+    struct result result = run("--version; cat short/config.cfg");
+    ck_assert_ptr_nonnull(strstr(result.output, "\nmax_batches=2\nepochs=0\n"));
+    ck_assert_ptr_nonnull(strstr(result.output, "\nseed=5\n"));
+    free(result.output);
+}
+END_TEST
+
+START_TEST(cli_train_says_where_data_would_be_named) {
+    expect("train $SOURCE/configs/alexnet.cfg", 2, "data.train");
+    write_tiny();
+    expect("train tiny.cfg --data nowhere.csv", 1, "nowhere.csv");
+}
+END_TEST
+
+START_TEST(cli_train_refuses_an_output_that_cannot_be_written) {
+    write_tiny();
+    write_file("a-file", "x");
+    expect("train tiny.cfg --output a-file", 1, "a-file");
+    expect("train tiny.cfg --output /dev/null/x", 1, "/dev/null");
+}
+END_TEST
+
+START_TEST(cli_train_on_a_full_disk_stops_with_the_reason_and_whole_weights) {
+    write_tiny();
+    /* A limit on the size of files stands for the full disk: 1 MiB, in blocks of 512 bytes, is
+     * enough for what the driver's compiler writes, and for our metrics it is not. */
+    struct result result =
+        run("--version; for i in 1 2 3 4 5 6 7 8 9 10 11; do tail -n +2 train.csv; "
+            "done > many; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do cat "
+            "many many many many many many many many many many; done > many.csv; "
+            "trap '' XFSZ; ulimit -f 2048; $CLNET train tiny.cfg --set "
+            "data.train=many.csv --batch 1 --epochs 2 --output full");
+    ck_assert_int_ne(result.status, 0);
+    ck_assert_msg(strstr(result.output, "cannot write") != NULL, "%s", result.output);
+    free(result.output);
+    expect("test tiny.cfg --weights full/last.safetensors", 0, "loss");
+    ck_assert(!exists("full/final.safetensors"));
+}
+END_TEST
+
+START_TEST(cli_train_that_diverges_keeps_the_last_good_weights) {
+    write_tiny();
+    expect("train tiny.cfg --output wild --epochs 300 --set net.learning_rate=1e6", 1,
+           "is not finite");
+    expect("test tiny.cfg --weights wild/last.safetensors", 0, "loss");
+    ck_assert(!exists("wild/final.safetensors"));
+}
+END_TEST
+
+START_TEST(cli_test_refuses_weights_of_another_net) {
+    write_tiny();
+    expect("train tiny.cfg --output ours", 0, "weights:");
+    expect(
+        "test tiny.cfg --weights ours/final.safetensors --set fc1.output=2 --set data.target=a,y "
+        "--set net.inputs=1",
+        2, "tensor fc1.weight is 1 x 2; the net's is 2 x 1");
+    expect("test tiny.cfg --weights ours/final.safetensors --set fc1.name=fc9", 2, "fc9.weight");
+    expect("test tiny.cfg --weights train.csv", 2, "train.csv");
+    expect("test tiny.cfg --weights nothing", 1, "nothing");
+}
+END_TEST
+
+START_TEST(cli_train_begins_with_given_weights) {
+    write_tiny();
+    expect("train tiny.cfg --output from --epochs 400", 0, "weights:");
+    json_t *before = expect_json("test tiny.cfg --weights from/final.safetensors --json");
+    expect("train tiny.cfg --output on --weights from/final.safetensors --set net.learning_rate=0 ",
+           0, "weights:");
+    json_t *after = expect_json("test tiny.cfg --weights on/final.safetensors --json");
+    ck_assert(json_equal(before, after));
+    json_decref(before);
+    json_decref(after);
+}
+END_TEST
+
+int main(void) {
+    if (!mkdtemp(directory))
+        return EXIT_FAILURE;
+    TCase *tests = tcase_create("cli");
+    tcase_set_timeout(tests, 0);
+    tcase_add_test(tests, cli_help_is_there_for_the_program_and_every_command);
+    tcase_add_loop_test(tests, cli_wrong_usage_says_what_was_expected, 0, USAGE_CASES);
+    tcase_add_test(tests, cli_summary_of_alexnet_says_its_parameters_and_operations);
+    tcase_add_test(tests, cli_summary_needs_no_device);
+    tcase_add_test(tests, cli_devices_lists_what_each_can_do);
+    tcase_add_test(tests, cli_without_an_opencl_platform_says_what_to_install);
+    tcase_add_test(tests, cli_train_writes_config_metrics_and_weights_that_test_reads);
+    tcase_add_test(tests, cli_train_metrics_have_a_line_for_each_iteration_and_evaluation);
+    tcase_add_test(tests, cli_train_never_overwrites_a_run);
+    tcase_add_test(tests, cli_train_flags_override_the_config);
+    tcase_add_test(tests, cli_train_says_where_data_would_be_named);
+    tcase_add_test(tests, cli_train_refuses_an_output_that_cannot_be_written);
+    tcase_add_test(tests, cli_train_on_a_full_disk_stops_with_the_reason_and_whole_weights);
+    tcase_add_test(tests, cli_train_that_diverges_keeps_the_last_good_weights);
+    tcase_add_test(tests, cli_test_refuses_weights_of_another_net);
+    tcase_add_test(tests, cli_train_begins_with_given_weights);
+    int status = suite_run("cli", tests);
+    char command[64];
+    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
+    return system(command) == 0 ? status : EXIT_FAILURE;
+}
