@@ -149,7 +149,7 @@ START_TEST(trainer_split_flat_buffers_give_bit_identical_weights) {
     /* So small an allocation that the four parameters need two segments, and activations several.
      */
     struct replica_options split = {
-        .is_training = 1, .truth_kind = TRUTH_LABELS, .allocation_limit = 3000};
+        .is_training = 1, .truth_kind = TRUTH_LABELS, .allocation_limit = 3600};
     static const char *const small_batch[] = {"net.batch=2", "net.epochs=1", NULL};
     struct record record;
     float *whole = trained(small_batch, NULL, &record);
