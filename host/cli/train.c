@@ -50,7 +50,8 @@ struct run {
     char *last, *final; /* weights */
     FILE *metrics;
     struct progress progress;
-    double reported; /* when an epoch was last told of */
+    double warm;                  /* when the first iteration was done */
+    double reported;              /* when an epoch was last told of */
     struct evaluation evaluation; /* the last one */
     double best_error;
     int64_t best_epoch;
@@ -136,15 +137,20 @@ static int on_iteration(void *context, const struct iteration *it) {
                                      (json_int_t)it->index + 1, "epoch", (json_int_t)it->epoch + 1,
                                      "loss", it->loss, "learning_rate", it->learning_rate,
                                      "images_per_second", it->images_per_second)));
-    double done = (double)(it->index + 1) / (double)it->iterations;
-    double elapsed = clock_seconds() - run->progress.started;
-    int left = (int)ceil(elapsed / done - elapsed);
+    /* The first iteration has the driver compile, and tells nothing of those to come. */
+    double now = clock_seconds();
+    if (it->index == 0) {
+        run->warm = now;
+        return 0;
+    }
+    int64_t left = it->iterations - it->index - 1;
+    int seconds = (int)ceil((now - run->warm) / (double)it->index * (double)left);
     progress_show(&run->progress,
                   "epoch %d, iteration %lld of %lld (%.0f %%), loss %.4f, rate %.3g, "
                   "%.0f images/s, %d:%02d left",
                   shown_epoch(it->epoch), (long long)it->index + 1, (long long)it->iterations,
-                  100 * done, it->loss, it->learning_rate, it->images_per_second, left / 60,
-                  left % 60);
+                  100 * (double)(it->index + 1) / (double)it->iterations, it->loss,
+                  it->learning_rate, it->images_per_second, seconds / 60, seconds % 60);
     return 0;
 }
 
