@@ -43,10 +43,10 @@ kernel void bias_activation_backward(global const floatv *y, global floatv *dy, 
 #else
     local float sums[TUNE_LOCAL];
     sums[item] = LANE_SUM(sum);
-    for (int half = TUNE_LOCAL / 2; half > 0; half /= 2) {
+    for (int reach = TUNE_LOCAL / 2; reach > 0; reach /= 2) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (item < half)
-            sums[item] += sums[item + half];
+        if (item < reach)
+            sums[item] += sums[item + reach];
     }
     if (item == 0)
         db[k] += sums[0];

@@ -26,6 +26,9 @@
 #endif
 
 #if !TRANSPOSE_B
+/* Whether terms from p0 on of member t are added to what C holds. */
+#define ADDS(p0, t) (ACCUMULATE || (p0) > 0 || (STRIDE_C == 0 && (t) > 0))
+
 /* Global size: N / (TUNE_VECTOR * TUNE_VECTORS), ceil(M / TUNE_ROWS), 1. */
 WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float *b,
                                       global float *c) {
@@ -46,7 +49,7 @@ WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float 
                     (global const floatv *)(c + (size_t)t * STRIDE_C +
                                             (size_t)min(row + i, M - 1) * N);
                 UNROLL for (int v = 0; v < TUNE_VECTORS; v++) sum[i][v] =
-                    ACCUMULATE || p0 > 0 || (STRIDE_C == 0 && t > 0) ? old[v] : (floatv)0.0f;
+                    ADDS(p0, t) ? old[v] : (floatv)0.0f;
             }
             global const float *panel = a + (size_t)t * STRIDE_A;
             for (int p = p0; p < p1; p++) {

@@ -148,7 +148,7 @@ int devices_best(const struct device_info *devices, int count) {
     return best;
 }
 
-int device_open(struct device **out, int index) {
+static int open_device(struct device **out, int index, int is_profiling) {
     struct device_ids found;
     TRY(find_ids(&found));
     if (index < 0 || index >= found.count)
@@ -167,7 +167,9 @@ int device_open(struct device **out, int index) {
     device->context = clCreateContext(NULL, 1, &device->id, NULL, NULL, &code);
     if (code == CL_SUCCESS) {
         call = "clCreateCommandQueue";
-        device->queue = clCreateCommandQueue(device->context, device->id, 0, &code);
+        device->is_profiling = is_profiling;
+        device->queue = clCreateCommandQueue(device->context, device->id,
+                                             is_profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
     }
     if (code != CL_SUCCESS) {
         int rc = cl_error(device, code, call);
@@ -178,9 +180,20 @@ int device_open(struct device **out, int index) {
     return 0;
 }
 
+int device_open(struct device **out, int index) {
+    return open_device(out, index, 0);
+}
+
+int device_open_profiling(struct device **out, int index) {
+    return open_device(out, index, 1);
+}
+
 void device_close(struct device *device) {
     if (!device)
         return;
+    for (int i = 0; i < device->launch_count; i++)
+        (void)clReleaseEvent(device->launches[i].event);
+    free(device->launches);
     programs_free(device);
     if (device->queue)
         (void)clReleaseCommandQueue(device->queue);
@@ -195,5 +208,39 @@ const struct device_info *device_info(const struct device *device) {
 
 int device_finish(struct device *device) {
     CL_TRY(device, clFinish(device->queue));
+    return 0;
+}
+
+void device_note_launch(struct device *device, cl_event event, struct kernel *kernel) {
+    if (device->launch_count == device->launch_room) {
+        int room = device->launch_room ? 2 * device->launch_room : 64;
+        struct launch *launches = realloc(device->launches, (size_t)room * sizeof *launches);
+        if (!launches) {
+            (void)clReleaseEvent(event);
+            return;
+        }
+        device->launches = launches;
+        device->launch_room = room;
+    }
+    device->launches[device->launch_count++] = (struct launch){.event = event, .kernel = kernel};
+}
+
+int device_collect_times(struct device *device) {
+    TRY(device_finish(device));
+    cl_int code = CL_SUCCESS;
+    for (int i = 0; i < device->launch_count; i++) {
+        struct launch *launch = &device->launches[i];
+        cl_ulong start = 0, end = 0;
+        if (code == CL_SUCCESS)
+            code = clGetEventProfilingInfo(launch->event, CL_PROFILING_COMMAND_START, sizeof start,
+                                           &start, NULL);
+        if (code == CL_SUCCESS)
+            code = clGetEventProfilingInfo(launch->event, CL_PROFILING_COMMAND_END, sizeof end,
+                                           &end, NULL);
+        kernel_add_time(launch->kernel, (double)(end - start) * 1e-9);
+        (void)clReleaseEvent(launch->event);
+    }
+    device->launch_count = 0;
+    CL_TRY(device, code);
     return 0;
 }

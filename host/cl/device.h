@@ -45,11 +45,17 @@ struct device;
  * range. Free with device_close, after everything that was made on it. */
 int device_open(struct device **out, int index);
 
+/* The same, with a queue that takes the time of each kernel: see kernel_seconds. */
+int device_open_profiling(struct device **out, int index);
+
 void device_close(struct device *device);
 
 const struct device_info *device_info(const struct device *device);
 
 /* Waits until everything enqueued so far is done. */
 int device_finish(struct device *device);
+
+/* Waits, and adds the time of every kernel launched since the last call to that kernel's. */
+int device_collect_times(struct device *device);
 
 #endif

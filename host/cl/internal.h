@@ -7,7 +7,15 @@
 
 #include <CL/cl.h>
 
-struct program; /* program.c: one entry of the device's program cache */
+struct kernel;
+
+/* A launch whose time has not been taken yet. */
+struct launch {
+    cl_event event;
+    struct kernel *kernel;
+};
+
+struct program; /* kernel.c: one entry of the device's program cache */
 
 struct device {
     struct device_info info;
@@ -16,6 +24,9 @@ struct device {
     cl_command_queue queue;
     struct program *programs; /* built so far, newest first */
     uint64_t allocated;       /* bytes of buffers alive */
+    int is_profiling;
+    struct launch *launches; /* when profiling */
+    int launch_count, launch_room;
 };
 
 struct buffer {
@@ -38,6 +49,12 @@ int cl_error(const struct device *device, cl_int code, const char *call);
         if (cl_code_ != CL_SUCCESS)                \
             return cl_error(device, cl_code_, #x); \
     } while (0)
+
+/* Notes a launch, whose event it takes over; without memory for it, its time is lost. */
+void device_note_launch(struct device *device, cl_event event, struct kernel *kernel);
+
+/* Adds a launch's time to a kernel's. */
+void kernel_add_time(struct kernel *kernel, double seconds);
 
 /* Frees the device's programs. */
 void programs_free(struct device *device);

@@ -22,6 +22,7 @@ struct kernel {
     cl_kernel kernel;
     char name[64];
     size_t global[3], local[3];
+    double seconds; /* of its launches, when profiling */
 };
 
 struct kernel_spec kernel_spec(const char *file, const char *function, size_t global0,
@@ -46,6 +47,12 @@ void kernel_define_float(struct kernel_spec *spec, const char *name, double valu
     struct kernel_define *define = new_define(spec, name);
     /* %e always writes a point, so that the text is a float constant and never an integer. */
     (void)snprintf(define->value, sizeof define->value, "%.9ef", value);
+}
+
+void kernel_work(struct kernel_spec *spec, const char *pass, double flops, double bytes) {
+    spec->pass = pass;
+    spec->flops = flops;
+    spec->bytes = bytes;
 }
 
 static const char *source_text(const char *file) {
@@ -172,6 +179,22 @@ void kernel_free(struct kernel *kernel) {
     free(kernel);
 }
 
+double kernel_seconds(const struct kernel *kernel) {
+    return kernel->seconds;
+}
+
+void kernel_reset_time(struct kernel *kernel) {
+    kernel->seconds = 0;
+}
+
+void kernel_add_time(struct kernel *kernel, double seconds) {
+    kernel->seconds += seconds;
+}
+
+const char *kernel_name(const struct kernel *kernel) {
+    return kernel->name;
+}
+
 int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments, size_t count) {
     cl_int code = CL_SUCCESS;
     for (size_t i = 0; code == CL_SUCCESS && i < count; i++) {
@@ -181,10 +204,13 @@ int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments
         else
             code = clSetKernelArg(kernel->kernel, (cl_uint)i, sizeof(cl_mem), &a->buffer->memory);
     }
+    cl_event event = NULL;
     if (code == CL_SUCCESS)
-        code =
-            clEnqueueNDRangeKernel(kernel->device->queue, kernel->kernel, 3, NULL, kernel->global,
-                                   kernel->local[0] ? kernel->local : NULL, 0, NULL, NULL);
+        code = clEnqueueNDRangeKernel(kernel->device->queue, kernel->kernel, 3, NULL,
+                                      kernel->global, kernel->local[0] ? kernel->local : NULL, 0,
+                                      NULL, kernel->device->is_profiling ? &event : NULL);
+    if (event)
+        device_note_launch(kernel->device, event, kernel);
     if (code != CL_SUCCESS) {
         (void)cl_error(kernel->device, code, "launch");
         return error_prefix(ERROR_DEVICE, "kernel %s: ", kernel->name);

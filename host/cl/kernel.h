@@ -21,6 +21,10 @@ struct kernel_spec {
     int define_count;
     size_t global[3];
     size_t local[3]; /* zeros: the driver chooses */
+
+    /* For benchmarks: which pass it serves, and what a launch has to do at least. */
+    const char *pass;    /* "forward", "backward data", ... */
+    double flops, bytes; /* multiply-adds count as two; bytes read and written, each once */
 };
 
 /* The start of a specification, with a geometry whose work-groups the driver chooses. */
@@ -30,6 +34,9 @@ struct kernel_spec kernel_spec(const char *file, const char *function, size_t gl
 /* Add a macro; more than KERNEL_DEFINES_MAX is a programmer's mistake. */
 void kernel_define(struct kernel_spec *spec, const char *name, long value);
 void kernel_define_float(struct kernel_spec *spec, const char *name, double value);
+
+/* Says what a launch has to do. */
+void kernel_work(struct kernel_spec *spec, const char *pass, double flops, double bytes);
 
 struct kernel;
 
@@ -54,6 +61,14 @@ struct kernel_argument {
     kernel_launch(kernel, (const struct kernel_argument[]){__VA_ARGS__},  \
                   sizeof((const struct kernel_argument[]){__VA_ARGS__}) / \
                       sizeof(struct kernel_argument))
+
+/* On a profiling device: the seconds that the kernel's launches took until the last
+ * device_collect_times, and how to count anew. */
+double kernel_seconds(const struct kernel *kernel);
+void kernel_reset_time(struct kernel *kernel);
+
+/* The kernel's function. */
+const char *kernel_name(const struct kernel *kernel);
 
 int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments, size_t count);
 

@@ -89,12 +89,15 @@ void job_close(struct job *job) {
     *job = (struct job){0};
 }
 
+int parse_device(const char *text, int *index) {
+    int rc = parse_int(text, index);
+    return rc < 0 ? error_prefix(rc, "--devices: expected one index of 'clnet devices': ") : 0;
+}
+
 int open_device(struct device **out, const char *list) {
     int index;
     if (list) {
-        int rc = parse_int(list, &index);
-        if (rc < 0)
-            return error_prefix(rc, "--devices: expected one index of 'clnet devices': ");
+        TRY(parse_device(list, &index));
     } else {
         struct device_info *devices;
         int count;

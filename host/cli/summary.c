@@ -56,7 +56,7 @@ static double mebibytes(double bytes) {
 
 /* Memory of a layer: parameters, gradients and velocity, and what a micro-batch leaves for
  * backward. */
-static double layer_bytes(const struct layer *layer, struct tiling tiling) {
+static double trained_bytes(const struct layer *layer, struct tiling tiling) {
     return 12.0 * (double)layer_parameters(layer) +
            4.0 * (double)tiling_elements(tiling, layer->plan.output) +
            (double)layer->plan.keep_bytes * tiling.tiles * tiling.tile;
@@ -76,7 +76,7 @@ static int print_table(const struct net *net) {
                      shape_text(in, sizeof in, layer->inputs[0]),
                      shape_text(out, sizeof out, layer->plan.output),
                      grouped(layer_parameters(layer)), grouped(layer->plan.macs),
-                     mebibytes(layer_bytes(layer, tiling)));
+                     mebibytes(trained_bytes(layer, tiling)));
     }
     double parameters = 12.0 * (double)net->parameter_elements;
     (void)printf("\n%s parameters, %s multiply-adds an image forward.\n",

@@ -87,6 +87,8 @@ static void kernels(const struct layer *layer, const struct target *target, int 
         kernel_define(spec, "BEFORE", window.before);
         kernel_define(spec, "OUT_H", result.h);
         kernel_define(spec, "OUT_W", result.w);
+        kernel_work(spec, i == FORWARD ? "forward" : "backward data", 0,
+                    layer_bytes(target, in) + 1 * layer_bytes(target, result));
     }
 }
 

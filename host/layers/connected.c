@@ -95,9 +95,15 @@ static void kernels(const struct layer *layer, const struct target *target, int 
     (void)truth_kind;
     const struct connected *connected = layer->description;
     static const int products[] = {FORWARD, BACKWARD_WEIGHT, BACKWARD_DATA};
+    static const char *const passes[] = {"forward", "backward weight", "backward data"};
+    double x = layer_bytes(target, layer->inputs[0]), y = layer_bytes(target, layer->plan.output);
+    double w = (double)parameter_elements(&layer->plan.parameters[0]) * sizeof(float);
     for (int i = 0; i < (needs_dx ? 3 : 2); i++) {
         struct gemm gemm = product(layer, target->tiling, products[i]);
         out->specs[products[i]] = gemm_spec(&gemm, target, gemm_provider(&gemm, target));
+        kernel_work(&out->specs[products[i]], passes[i],
+                    2.0 * (double)layer->plan.macs * target->tiling.batch,
+                    x + y + (i == 1 ? 2 : 1) * w);
     }
     enum activation activation = (enum activation)connected->activation;
     out->specs[FORWARD_BIAS] = bias_activation_forward_spec(target, layer->plan.output, activation);

@@ -215,6 +215,18 @@ static void vector_kernels(const struct layer *layer, const struct target *targe
     }
 }
 
+static void describe_work(const struct layer *layer, const struct target *target,
+                          struct kernel_spec specs[]) {
+    double flops = 2.0 * (double)layer->plan.macs * target->tiling.batch;
+    double x = layer_bytes(target, layer->inputs[0]), y = layer_bytes(target, layer->plan.output);
+    double w = (double)parameter_elements(&layer->plan.parameters[0]) * sizeof(float);
+    kernel_work(&specs[PACK_FORWARD], "forward", 0, 2 * w);
+    kernel_work(&specs[FORWARD], "forward", flops, x + y + w);
+    kernel_work(&specs[PACK_BACKWARD], "backward data", 0, 2 * w);
+    kernel_work(&specs[BACKWARD_DATA], "backward data", flops, x + y + w);
+    kernel_work(&specs[BACKWARD_FILTER], "backward filter", flops, x + y + 2 * w);
+}
+
 static void kernels(const struct layer *layer, const struct target *target, int needs_dx,
                     enum truth truth_kind, struct layer_kernels *out) {
     (void)truth_kind;
@@ -227,6 +239,7 @@ static void kernels(const struct layer *layer, const struct target *target, int 
         if (out->specs[i].file)
             define_problem(&out->specs[i], layer, target);
     }
+    describe_work(layer, target, out->specs);
     out->specs[BACKWARD_BIAS] = bias_activation_backward_spec(target, layer->plan.output,
                                                               (enum activation)conv->activation);
 }

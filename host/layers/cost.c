@@ -42,6 +42,8 @@ static void kernels(const struct layer *layer, const struct target *target, int 
         kernel_define(&out->specs[i], "K", (long)outputs);
         kernel_define(&out->specs[i], "KIND", cost->kind);
         kernel_define(&out->specs[i], "LABELS", truth_kind == TRUTH_LABELS);
+        kernel_work(&out->specs[i], i == FORWARD ? "forward" : "backward data", 0,
+                    2 * layer_bytes(target, layer->plan.output));
     }
 }
 

@@ -35,6 +35,7 @@ static void kernels(const struct layer *layer, const struct target *target, int 
     kernel_define(&spec, "DROP", (long)(dropout->probability * 4294967296.0));
     kernel_define_float(&spec, "SCALE", 1.0 / (1.0 - dropout->probability));
     kernel_define(&spec, "STREAM", RNG_DROPOUT);
+    kernel_work(&spec, "forward and backward", 0, 4 * layer_bytes(target, layer->inputs[0]));
     out->specs[DROP] = spec;
 }
 

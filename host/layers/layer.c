@@ -22,3 +22,7 @@ struct kernel_spec layer_elementwise_spec(const char *file, const char *function
     layer_define_tiling(&spec, target);
     return spec;
 }
+
+double layer_bytes(const struct target *target, struct shape shape) {
+    return (double)tiling_elements(target->tiling, shape) * sizeof(float);
+}

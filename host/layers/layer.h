@@ -118,6 +118,9 @@ extern const struct layer_type *const layer_types[];
 /* The type whose name or alias this is, or NULL. */
 const struct layer_type *layer_type_find(const char *name);
 
+/* Bytes that an activation of the whole micro-batch takes. */
+double layer_bytes(const struct target *target, struct shape shape);
+
 /* Shared by implementations: macros that describe the tiling, and a launch geometry that covers an
  * activation: TILE_VECTORS * w, h, tiles * c. */
 void layer_define_tiling(struct kernel_spec *spec, const struct target *target);

@@ -41,6 +41,7 @@ static void kernels(const struct layer *layer, const struct target *target, int 
     struct shape shape = layer->inputs[0];
     size_t pixels = (size_t)shape.h * (size_t)shape.w, tiles = (size_t)target->tiling.tiles;
     static const char *const functions[] = {"lrn_forward", "lrn_backward"};
+    static const char *const passes[] = {"forward", "backward data"};
     for (int i = 0; i < (needs_dx ? 2 : 1); i++) {
         struct kernel_spec spec;
         if (target->technique == TECHNIQUE_REFERENCE) {
@@ -63,6 +64,7 @@ static void kernels(const struct layer *layer, const struct target *target, int 
         kernel_define_float(&spec, "ALPHA", lrn->alpha);
         kernel_define_float(&spec, "BETA", lrn->beta);
         kernel_define(&spec, "BETA_IS_3_4", lrn->beta == 0.75);
+        kernel_work(&spec, passes[i], 0, (i == FORWARD ? 3 : 5) * layer_bytes(target, shape));
         out->specs[i] = spec;
     }
 }

@@ -73,6 +73,9 @@ static void kernels(const struct layer *layer, const struct target *target, int 
         kernel_define(spec, "BEFORE", padding_of(pool) / 2);
         kernel_define(spec, "OUT_H", result.h);
         kernel_define(spec, "OUT_W", result.w);
+        /* The taps are half as long as floats. */
+        kernel_work(spec, i == FORWARD ? "forward" : "backward data", 0,
+                    layer_bytes(target, in) + 1.5 * layer_bytes(target, result));
     }
 }
 

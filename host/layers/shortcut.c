@@ -37,6 +37,8 @@ static void kernels(const struct layer *layer, const struct target *target, int 
         out->specs[i] =
             layer_elementwise_spec("shortcut.cl", functions[i], target, layer->plan.output);
         kernel_define(&out->specs[i], "ACTIVATION", shortcut->activation);
+        kernel_work(&out->specs[i], i == FORWARD ? "forward" : "backward data", 0,
+                    3 * layer_bytes(target, layer->plan.output));
     }
 }
 

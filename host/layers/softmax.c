@@ -44,6 +44,8 @@ static void kernels(const struct layer *layer, const struct target *target, int 
         layer_define_tiling(&out->specs[i], target);
         kernel_define(&out->specs[i], "K", (long)classes);
         kernel_define_float(&out->specs[i], "TEMPERATURE", softmax->temperature);
+        kernel_work(&out->specs[i], i == FORWARD ? "forward" : "backward data", 0,
+                    2 * layer_bytes(target, layer->plan.output));
     }
 }
 

@@ -535,6 +535,12 @@ int replica_update(struct replica *replica, double rate, double momentum, double
 
 /* ---- looking inside ---- */
 
+struct kernel *replica_kernel(struct replica *replica, int i, int k,
+                              const struct kernel_spec **spec) {
+    *spec = &replica->nodes[i].specs.specs[k];
+    return replica->nodes[i].kernels[k];
+}
+
 /* Reads an activation, and turns its tiles into [count][C][H][W]. */
 static int read_activation(struct replica *replica, struct buffer *buffer, struct shape shape,
                            float *values) {

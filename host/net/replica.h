@@ -75,6 +75,11 @@ int replica_update(struct replica *replica, double rate, double momentum, double
 int replica_read_output(struct replica *replica, int i, float *values);
 int replica_read_input_gradient(struct replica *replica, float *values);
 
+/* For benchmarks: the k-th kernel of layer i (0..LAYER_KERNELS_MAX-1), and its specification; NULL
+ * where there is none. */
+struct kernel *replica_kernel(struct replica *replica, int i, int k,
+                              const struct kernel_spec **spec);
+
 /* Looks for the first number that is not finite: in the parameters, else layer by layer in a
  * forward pass over these samples. Returns 1 and describes it in text ("the output of conv2"), 0
  * when all is finite, or an error. */

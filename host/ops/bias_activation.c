@@ -20,6 +20,8 @@ struct kernel_spec bias_activation_forward_spec(const struct target *target, str
                                           (size_t)shape.h * (size_t)shape.w * vectors,
                                           (size_t)shape.c, (size_t)target->tiling.tiles);
     define_problem(&spec, target, shape, activation);
+    kernel_work(&spec, "forward", 0,
+                2 * sizeof(float) * (double)tiling_elements(target->tiling, shape));
     return spec;
 }
 
@@ -31,5 +33,9 @@ struct kernel_spec bias_activation_backward_spec(const struct target *target, st
     spec.local[0] = local;
     spec.local[1] = spec.local[2] = 1;
     define_problem(&spec, target, shape, activation);
+    /* A linear layer's gradient is only read. */
+    double passes = activation == ACTIVATION_LINEAR ? 1 : 3;
+    kernel_work(&spec, "backward bias", 0,
+                passes * sizeof(float) * (double)tiling_elements(target->tiling, shape));
     return spec;
 }

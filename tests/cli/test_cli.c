@@ -85,8 +85,8 @@ START_TEST(cli_help_is_there_for_the_program_and_every_command) {
     expect("--help", 0, "Begin with: clnet train configs/quickstart.cfg");
     expect("help", 0, "Commands:");
     expect("", 0, "Commands:");
-    static const char *const names[] = {"train", "test", "summary", "devices", "help"};
-    for (int i = 0; i < 5; i++) {
+    static const char *const names[] = {"train", "test", "summary", "devices", "bench", "help"};
+    for (int i = 0; i < 6; i++) {
         char arguments[64];
         (void)snprintf(arguments, sizeof arguments, "%s --help", names[i]);
         expect(arguments, 0, "--help");
@@ -216,6 +216,24 @@ START_TEST(cli_train_metrics_have_a_line_for_each_iteration_and_evaluation) {
 }
 END_TEST
 
+START_TEST(cli_bench_tells_rates_limits_and_kernels) {
+    write_tiny();
+    json_t *list = expect_json("bench tiny.cfg --devices 0 --repetitions 1 --layers --json");
+    ck_assert_uint_eq(json_array_size(list), 1);
+    json_t *report = json_array_get(list, 0);
+    static const char *const keys[] = {"peak_gflops", "bandwidth_gbs",
+                                       "inference_images_per_second", "training_images_per_second",
+                                       "training_fraction_of_peak"};
+    for (int i = 0; i < 5; i++)
+        ck_assert_msg(json_number_value(json_object_get(report, keys[i])) > 0, "%s", keys[i]);
+    json_t *first = json_array_get(json_object_get(report, "layers"), 0);
+    ck_assert_str_eq(json_string_value(json_object_get(first, "name")), "fc1");
+    ck_assert_ptr_nonnull(json_object_get(first, "fraction_of_bound"));
+    json_decref(list);
+    expect("bench tiny.cfg --devices 0 --repetitions 1", 0, "images/s");
+}
+END_TEST
+
 START_TEST(cli_train_never_overwrites_a_run) {
     write_tiny();
     expect("train tiny.cfg --output once", 0, "weights:");
@@ -315,6 +333,7 @@ int main(void) {
     tcase_add_test(tests, cli_without_an_opencl_platform_says_what_to_install);
     tcase_add_test(tests, cli_train_writes_config_metrics_and_weights_that_test_reads);
     tcase_add_test(tests, cli_train_metrics_have_a_line_for_each_iteration_and_evaluation);
+    tcase_add_test(tests, cli_bench_tells_rates_limits_and_kernels);
     tcase_add_test(tests, cli_train_never_overwrites_a_run);
     tcase_add_test(tests, cli_train_flags_override_the_config);
     tcase_add_test(tests, cli_train_says_where_data_would_be_named);

@@ -1,0 +1,213 @@
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "ops/limits.h"
+#include "train/benchmark.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct flags {
+    struct job_flags job;
+    const char *devices, *set;
+    int layers, json, repetitions;
+};
+
+#define FIELD(name) offsetof(struct flags, name)
+
+static const struct option flag_table[] = {
+    {"devices", "the index of a device, as 'clnet devices' lists them; by default all, in turn",
+     OPTION_STRING, FIELD(devices), NULL, 0, 0, NULL},
+    {"batch", "override the batch", OPTION_STRING, FIELD(job.batch), NULL, 0, 0, NULL},
+    {"layers", "time each kernel of each layer too", OPTION_BOOL, FIELD(layers), "0", 0, 1, NULL},
+    {"repetitions", "measurements of each rate, of which the median is told", OPTION_INT,
+     FIELD(repetitions), "5", 1, 1000, NULL},
+    {"json", "print JSON", OPTION_BOOL, FIELD(json), "0", 0, 1, NULL},
+    {"set", "section.key=value: override a key of the config; may be given many times",
+     OPTION_STRING, FIELD(set), NULL, 0, 0, NULL},
+    {0},
+};
+
+/* Everything that was measured on one device. */
+struct report {
+    const struct net *net;
+    struct device_info device;
+    struct device_limits limits;
+    struct benchmark rates;
+    struct kernel_time *times;
+    int time_count;
+};
+
+static int measure_rates(struct report *report, const struct benchmark_options *options) {
+    struct device *device;
+    TRY(device_open(&device, report->device.index));
+    int rc = device_limits_measure(&report->limits, device);
+    if (rc == 0)
+        rc = benchmark_run(&report->rates, report->net, device, options);
+    device_close(device);
+    return rc;
+}
+
+static int measure_kernels(struct report *report, const struct benchmark_options *options) {
+    struct device *device;
+    TRY(device_open_profiling(&device, report->device.index));
+    int rc = benchmark_kernels(&report->times, &report->time_count, report->net, device, options);
+    device_close(device);
+    return rc;
+}
+
+/* The operations that training an image takes by the direct algorithms: forward, the gradients of
+ * all weights, and the gradients of all activations but the data. */
+static double training_flops(const struct net *net) {
+    double flops = 0;
+    for (int i = 0; i < net->count; i++) {
+        const struct node *node = &net->nodes[i];
+        flops += 2.0 * (double)node->layer.plan.macs * (node->needs_dx[0] ? 3 : 2);
+    }
+    return flops;
+}
+
+static double fraction_of_peak(const struct report *report, double flops, const struct rate *rate) {
+    return flops * rate->median / report->limits.flops;
+}
+
+/* The roofline's bound for a kernel: no faster than its operations and its bytes allow. */
+static double fraction_of_bound(const struct report *report, const struct kernel_time *time) {
+    double bound = fmax(time->flops / report->limits.flops, time->bytes / report->limits.bytes);
+    return time->seconds > 0 ? bound / time->seconds : 0;
+}
+
+static json_t *report_json(const struct report *report) {
+    const struct benchmark *b = &report->rates;
+    json_t *layers = json_array();
+    for (int i = 0; i < report->time_count; i++) {
+        const struct kernel_time *t = &report->times[i];
+        (void)json_array_append_new(
+            layers,
+            json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "name", t->layer->name, "pass", t->pass,
+                      "ms", 1e3 * t->seconds, "gflops",
+                      t->seconds > 0 ? t->flops / t->seconds * 1e-9 : 0, "fraction_of_bound",
+                      fraction_of_bound(report, t), "kernel", t->kernel));
+    }
+    return json_pack(
+        "{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o}", "device",
+        report->device.name, "platform", report->device.platform, "driver", report->device.driver,
+        "batch", report->net->options.batch, "peak_gflops", report->limits.flops * 1e-9,
+        "bandwidth_gbs", report->limits.bytes * 1e-9, "to_device_gbs",
+        report->limits.to_device * 1e-9, "from_device_gbs", report->limits.from_device * 1e-9,
+        "launch_us", report->limits.launch_seconds * 1e6, "inference_images_per_second",
+        b->inference.median, "forward_backward_images_per_second", b->forward_backward.median,
+        "training_images_per_second", b->training.median, "inference_fraction_of_peak",
+        fraction_of_peak(report, 2.0 * (double)report->net->macs, &b->inference),
+        "training_fraction_of_peak",
+        fraction_of_peak(report, training_flops(report->net), &b->training), "layers", layers);
+}
+
+static void print_rate(const struct report *report, const char *name, const struct rate *rate,
+                       double flops) {
+    (void)printf("  %-18s %9.1f images/s  (%.1f to %.1f)  %5.1f %% of peak\n", name, rate->median,
+                 rate->least, rate->most, 100 * fraction_of_peak(report, flops, rate));
+}
+
+static void print_kernels(const struct report *report) {
+    double total = 0;
+    (void)printf("\n  %-12s %-20s %-26s %9s %9s %9s\n", "layer", "pass", "kernel", "ms", "GFLOP/s",
+                 "of bound");
+    for (int i = 0; i < report->time_count; i++) {
+        const struct kernel_time *t = &report->times[i];
+        total += t->seconds;
+        (void)printf("  %-12s %-20s %-26s %9.3f ", t->layer->name, t->pass, t->kernel,
+                     1e3 * t->seconds);
+        if (t->flops > 0)
+            (void)printf("%9.1f", t->seconds > 0 ? t->flops / t->seconds * 1e-9 : 0);
+        else
+            (void)printf("%9s", "");
+        (void)printf(" %7.1f %%\n", 100 * fraction_of_bound(report, t));
+    }
+    (void)printf("  %-60s %9.3f\n", "all", 1e3 * total);
+}
+
+static void print_report(const struct report *report) {
+    const struct device_limits *l = &report->limits;
+    const struct benchmark *b = &report->rates;
+    (void)printf("device %d: %s (%s, driver %s)\n", report->device.index, report->device.name,
+                 report->device.platform, report->device.driver);
+    (void)printf("  limits: %.1f GFLOP/s, %.1f GB/s; host to device %.1f GB/s, back %.1f GB/s; a "
+                 "launch %.1f us\n",
+                 l->flops * 1e-9, l->bytes * 1e-9, l->to_device * 1e-9, l->from_device * 1e-9,
+                 l->launch_seconds * 1e6);
+    (void)printf("  %s, batch %d, synthetic data, median (spread):\n", report->net->config->path,
+                 report->net->options.batch);
+    double forward = 2.0 * (double)report->net->macs, all = training_flops(report->net);
+    print_rate(report, "inference", &b->inference, forward);
+    print_rate(report, "forward+backward", &b->forward_backward, all);
+    print_rate(report, "training", &b->training, all);
+    if (report->time_count)
+        print_kernels(report);
+}
+
+static int bench_device(const struct flags *flags, const struct net *net,
+                        const struct device_info *device, json_t *list) {
+    struct benchmark_options options = {.repetitions = flags->repetitions};
+    struct report report = {.net = net, .device = *device};
+    log_info("measuring device %d: %s", device->index, device->name);
+    int rc = measure_rates(&report, &options);
+    if (rc == 0 && flags->layers)
+        rc = measure_kernels(&report, &options);
+    if (rc == 0 && list)
+        (void)json_array_append_new(list, report_json(&report));
+    else if (rc == 0)
+        print_report(&report);
+    free(report.times);
+    return rc;
+}
+
+static int bench_devices(const struct flags *flags, const struct net *net) {
+    struct device_info *devices;
+    int count, rc = 0, wanted = -1;
+    if (flags->devices)
+        TRY(parse_device(flags->devices, &wanted));
+    TRY(devices_list(&devices, &count));
+    if (wanted >= count)
+        rc = error_set(ERROR_INPUT, "--devices: there are %d devices, numbered from 0", count);
+    json_t *list = flags->json ? json_array() : NULL;
+    for (int i = 0; rc == 0 && i < count; i++) {
+        if (wanted < 0 || wanted == i)
+            rc = bench_device(flags, net, &devices[i], list);
+    }
+    if (rc == 0 && list)
+        rc = print_json(list);
+    else
+        json_decref(list);
+    free(devices);
+    return rc;
+}
+
+static int run(const struct command *command, int argc, char **argv) {
+    struct flags flags = {0};
+    struct arguments arguments;
+    TRY(arguments_parse(&arguments, command, &flags, argc, argv));
+    if (arguments.wants_help) {
+        command_print_help(command);
+        return 0;
+    }
+    if (arguments.operand_count == 0)
+        arguments.operands[arguments.operand_count++] = "configs/alexnet.cfg";
+    struct job job;
+    TRY(job_open(&job, command, &arguments, &flags.job));
+    int rc = bench_devices(&flags, job.net);
+    job_close(&job);
+    return rc;
+}
+
+const struct command command_bench = {
+    .name = "bench",
+    .usage = "[CONFIG] [--devices INDEX] [--batch N] [--layers] [--repetitions N] [--json] "
+             "[--set section.key=value]...",
+    .help =
+        "Measures how fast a config (configs/alexnet.cfg by default) runs, on synthetic data, and "
+        "how near\nto the device's own limits, which are measured first.",
+    .flags = flag_table,
+    .run = run,
+};

@@ -1,0 +1,177 @@
+#include "train/benchmark.h"
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/rng.h"
+
+#include <stdlib.h>
+
+/* Samples of noise. */
+struct synthetic {
+    struct samples samples;
+    uint8_t *bytes;
+    int32_t *labels;
+};
+
+static void free_synthetic(struct synthetic *data) {
+    free(data->bytes);
+    free(data->labels);
+}
+
+static int make_synthetic(struct synthetic *data, const struct net *net) {
+    size_t count = (size_t)net_micro_batch(net);
+    size_t elements = count * (size_t)shape_elements(net->input);
+    int outputs = net_loss(net)->plan.output.c;
+    *data = (struct synthetic){.bytes = malloc(elements),
+                               .labels = malloc(count * sizeof *data->labels)};
+    if (!data->bytes || !data->labels) {
+        free_synthetic(data);
+        return error_no_memory("synthetic data", elements);
+    }
+    struct rng rng = rng_start(1, RNG_SHUFFLE, 0, 0);
+    for (size_t i = 0; i < elements; i++)
+        data->bytes[i] = (uint8_t)rng_next(&rng);
+    for (size_t i = 0; i < count; i++)
+        data->labels[i] = (int32_t)rng_below(&rng, (uint32_t)outputs);
+    data->samples =
+        (struct samples){.count = (int)count, .bytes = data->bytes, .labels = data->labels};
+    return 0;
+}
+
+enum work { INFERENCE, FORWARD_BACKWARD, TRAINING };
+
+/* One batch, in micro-batches, and waiting for it. */
+static int work_once(struct replica *replica, struct device *device, const struct samples *samples,
+                     enum work work) {
+    const struct net *net = replica_net(replica);
+    struct step step = {.is_training = work != INFERENCE, .global_count = net->options.batch};
+    for (int done = 0; done < net->options.batch; done += samples->count) {
+        TRY(replica_forward(replica, samples, &step));
+        if (work != INFERENCE)
+            TRY(replica_backward(replica));
+    }
+    /* A rate of zero moves nothing, so that repetitions do the same work. */
+    if (work == TRAINING)
+        TRY(replica_update(replica, 0, 0, 0));
+    return device_finish(device);
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int measure(struct rate *rate, struct replica *replica, struct device *device,
+                   const struct samples *samples, enum work work, int repetitions) {
+    double *rates = malloc((size_t)repetitions * sizeof *rates);
+    if (!rates)
+        return error_no_memory("a benchmark", (size_t)repetitions * sizeof *rates);
+    int batch = replica_net(replica)->options.batch;
+    int images = (batch + samples->count - 1) / samples->count * samples->count;
+    int rc = work_once(replica, device, samples, work); /* the driver compiles */
+    for (int i = 0; rc == 0 && i < repetitions; i++) {
+        double start = clock_seconds();
+        rc = work_once(replica, device, samples, work);
+        rates[i] = images / (clock_seconds() - start);
+    }
+    if (rc == 0) {
+        qsort(rates, (size_t)repetitions, sizeof *rates, compare_doubles);
+        *rate = (struct rate){
+            .median = rates[repetitions / 2], .least = rates[0], .most = rates[repetitions - 1]};
+    }
+    free(rates);
+    return rc;
+}
+
+static int open_replica(struct replica **replica, const struct net *net, struct device *device,
+                        const struct benchmark_options *options, int is_training) {
+    struct replica_options replica_options = {
+        .technique = options->technique, .is_training = is_training, .truth_kind = TRUTH_LABELS};
+    TRY(replica_create(replica, net, device, &replica_options));
+    int rc = replica_initialise(*replica, 1);
+    if (rc < 0)
+        replica_free(*replica);
+    return rc;
+}
+
+int benchmark_run(struct benchmark *benchmark, const struct net *net, struct device *device,
+                  const struct benchmark_options *options) {
+    struct synthetic data;
+    struct replica *replica = NULL;
+    int rc, n = options->repetitions;
+    TRY(make_synthetic(&data, net));
+    TRY_OR(done, open_replica(&replica, net, device, options, 0));
+    TRY_OR(done, measure(&benchmark->inference, replica, device, &data.samples, INFERENCE, n));
+    replica_free(replica);
+    replica = NULL;
+    TRY_OR(done, open_replica(&replica, net, device, options, 1));
+    TRY_OR(done, measure(&benchmark->forward_backward, replica, device, &data.samples,
+                         FORWARD_BACKWARD, n));
+    rc = measure(&benchmark->training, replica, device, &data.samples, TRAINING, n);
+done:
+    replica_free(replica);
+    free_synthetic(&data);
+    return rc;
+}
+
+/* The rows of all kernels, with their times where `times` is not NULL; how many there are. */
+static int list_kernels(struct replica *replica, int repetitions, struct kernel_time *times) {
+    const struct net *net = replica_net(replica);
+    int count = 0;
+    for (int i = 0; i < net->count; i++) {
+        for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+            const struct kernel_spec *spec;
+            struct kernel *kernel = replica_kernel(replica, i, k, &spec);
+            if (!kernel)
+                continue;
+            if (times)
+                times[count] = (struct kernel_time){.layer = &net->nodes[i].layer,
+                                                    .kernel = spec->function,
+                                                    .pass = spec->pass,
+                                                    .seconds = kernel_seconds(kernel) / repetitions,
+                                                    .flops = spec->flops,
+                                                    .bytes = spec->bytes};
+            count++;
+        }
+    }
+    return count;
+}
+
+static void reset_times(struct replica *replica) {
+    for (int i = 0; i < replica_net(replica)->count; i++) {
+        for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+            const struct kernel_spec *spec;
+            struct kernel *kernel = replica_kernel(replica, i, k, &spec);
+            if (kernel)
+                kernel_reset_time(kernel);
+        }
+    }
+}
+
+int benchmark_kernels(struct kernel_time **times, int *count, const struct net *net,
+                      struct device *device, const struct benchmark_options *options) {
+    struct synthetic data;
+    struct replica *replica = NULL;
+    struct step step = {.is_training = 1, .global_count = net->options.batch};
+    int rc;
+    TRY(make_synthetic(&data, net));
+    TRY_OR(done, open_replica(&replica, net, device, options, 1));
+    for (int i = 0; i <= options->repetitions; i++) {
+        TRY_OR(done, replica_forward(replica, &data.samples, &step));
+        TRY_OR(done, replica_backward(replica));
+        TRY_OR(done, device_collect_times(device));
+        if (i == 0)
+            reset_times(replica);
+    }
+    *count = list_kernels(replica, options->repetitions, NULL);
+    *times = calloc((size_t)*count + 1, sizeof **times);
+    if (!*times) {
+        rc = error_no_memory("a benchmark", (size_t)*count * sizeof **times);
+        goto done;
+    }
+    (void)list_kernels(replica, options->repetitions, *times);
+done:
+    replica_free(replica);
+    free_synthetic(&data);
+    return rc;
+}
