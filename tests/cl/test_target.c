@@ -1,0 +1,84 @@
+/* What a target says of vectors, registers and reductions. No device is needed. */
+#include "support/suite.h"
+
+#include "cl/target.h"
+
+static struct target make(int is_cpu, int vector_width, int tile, enum technique technique) {
+    return (struct target){
+        .tiling = {.batch = tile, .tile = tile, .tiles = 1},
+        .technique = technique,
+        .device = {.is_cpu = is_cpu, .vector_width = vector_width, .work_group_max = 1024}};
+}
+
+START_TEST(target_vector_is_the_cpus_own_up_to_16) {
+    static const int widths[][2] = {{4, 4}, {8, 8}, {16, 16}, {32, 16}, {1, 1}, {3, 2}};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        struct target target = make(1, widths[i][0], 32, TECHNIQUE_AUTO);
+        ck_assert_int_eq(target_vector(&target), widths[i][1]);
+    }
+}
+END_TEST
+
+START_TEST(target_vector_is_four_on_a_gpu_whatever_it_says) {
+    static const int widths[] = {0, 1, 4, 16};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        struct target target = make(0, widths[i], 32, TECHNIQUE_VECTOR);
+        ck_assert_int_eq(target_vector(&target), 4);
+    }
+}
+END_TEST
+
+START_TEST(target_vector_is_at_most_the_tile) {
+    for (int tile = 1; tile <= TILE_MAX; tile *= 2) {
+        struct target cpu = make(1, 16, tile, TECHNIQUE_AUTO), gpu = make(0, 1, tile, 0);
+        ck_assert_int_eq(target_vector(&cpu), tile < 16 ? tile : 16);
+        ck_assert_int_eq(target_vector(&gpu), tile < 4 ? tile : 4);
+    }
+}
+END_TEST
+
+/* Some devices say that they have no vectors at all. */
+START_TEST(target_vector_is_at_least_one) {
+    struct target target = make(1, 0, 32, TECHNIQUE_AUTO);
+    ck_assert_int_eq(target_vector(&target), 1);
+}
+END_TEST
+
+START_TEST(target_vector_of_the_reference_is_one) {
+    struct target target = make(1, 16, 32, TECHNIQUE_REFERENCE);
+    ck_assert_int_eq(target_vector(&target), 1);
+}
+END_TEST
+
+START_TEST(target_registers_are_few_on_a_cpu_without_avx512) {
+    struct target narrow = make(1, 8, 32, 0), wide = make(1, 16, 32, 0), gpu = make(0, 1, 32, 0);
+    ck_assert_int_eq(target_registers(&narrow), 16);
+    ck_assert_int_eq(target_registers(&wide), 32);
+    ck_assert_int_eq(target_registers(&gpu), 32);
+}
+END_TEST
+
+START_TEST(target_reduction_is_a_power_of_two_that_fits_a_work_group) {
+    struct target gpu = make(0, 1, 32, TECHNIQUE_AUTO), cpu = make(1, 8, 32, TECHNIQUE_AUTO);
+    static const int sizes[][2] = {{1024, 64}, {64, 64}, {63, 32}, {1, 1}, {0, 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        gpu.device.work_group_max = (size_t)sizes[i][0];
+        ck_assert_int_eq(target_reduction(&gpu), sizes[i][1]);
+    }
+    ck_assert_int_eq(target_reduction(&cpu), 1);
+    gpu.technique = TECHNIQUE_REFERENCE;
+    ck_assert_int_eq(target_reduction(&gpu), 1);
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("target");
+    tcase_add_test(tests, target_vector_is_the_cpus_own_up_to_16);
+    tcase_add_test(tests, target_vector_is_four_on_a_gpu_whatever_it_says);
+    tcase_add_test(tests, target_vector_is_at_most_the_tile);
+    tcase_add_test(tests, target_vector_is_at_least_one);
+    tcase_add_test(tests, target_vector_of_the_reference_is_one);
+    tcase_add_test(tests, target_registers_are_few_on_a_cpu_without_avx512);
+    tcase_add_test(tests, target_reduction_is_a_power_of_two_that_fits_a_work_group);
+    return suite_run("cl/target", tests);
+}

@@ -1,0 +1,416 @@
+/* Convolution: against plain C over nasty shapes, by hand, and with every register tile. */
+#include "reference/reference.h"
+#include "support/device.h"
+#include "support/layer_bench.h"
+#include "support/numbers.h"
+#include "support/suite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A layer's text is made from this, so that it and the reference cannot disagree. */
+struct conv_case {
+    struct shape in;
+    int batch, tile; /* tile 0: as tiling_for_batch says */
+    int filters, size, stride, padding, groups;
+    enum activation activation;
+    int is_large; /* left out where only small shapes are wanted */
+};
+
+static void write_text(char text[256], const struct conv_case *c) {
+    (void)snprintf(text, 256,
+                   "[convolutional]\nfilters=%d\nsize=%d\nstride=%d\npadding=%d\ngroups=%d\n"
+                   "activation=%s\n",
+                   c->filters, c->size, c->stride, c->padding, c->groups,
+                   activation_names[c->activation]);
+}
+
+static struct layer_bench_options options_of(const struct conv_case *c, enum technique technique) {
+    return (struct layer_bench_options){
+        .input = c->in, .batch = c->batch, .tile = c->tile, .technique = technique};
+}
+
+static struct reference_conv reference_of(const struct layer_bench *bench,
+                                          const struct conv_case *c) {
+    return (struct reference_conv){.n = c->batch,
+                                   .in = c->in,
+                                   .out = bench->layer.plan.output,
+                                   .size = c->size,
+                                   .stride = c->stride,
+                                   .padding = c->padding,
+                                   .groups = c->groups};
+}
+
+static void check_forward(struct layer_bench *bench, const struct conv_case *c) {
+    struct reference_conv conv = reference_of(bench, c);
+    int64_t outputs = layer_bench_outputs(bench);
+    double *want = new_doubles(outputs);
+    reference_conv_forward(want, bench->x[0], bench->parameters[0], bench->parameters[1], &conv);
+    for (int64_t i = 0; i < outputs; i++)
+        want[i] = reference_activate(c->activation, want[i]);
+    layer_bench_forward(bench);
+    layer_bench_check(bench, "y", bench->y, want, outputs,
+                      sum_tolerance((int64_t)c->in.c / c->groups * c->size * c->size));
+    free(want);
+}
+
+static void check_backward(struct layer_bench *bench, const struct conv_case *c) {
+    struct reference_conv conv = reference_of(bench, c);
+    int64_t outputs = layer_bench_outputs(bench);
+    double *dz = new_doubles(outputs), *dx = new_doubles(layer_bench_inputs(bench));
+    double *dw = layer_bench_gradient(bench, 0), *db = layer_bench_gradient(bench, 1);
+    reference_activation_backward(dz, bench->y, bench->dy, outputs, c->activation);
+    reference_conv_backward_data(dx, dz, bench->parameters[0], &conv);
+    reference_conv_backward_filter(dw, dz, bench->x[0], &conv);
+    reference_bias_backward(db, dz, c->batch, conv.out);
+
+    layer_bench_backward(bench);
+    int64_t pixels = (int64_t)c->batch * conv.out.h * conv.out.w;
+    if (!bench->options.no_dx)
+        layer_bench_check(bench, "dx", bench->dx[0], dx, layer_bench_inputs(bench),
+                          sum_tolerance((int64_t)c->filters / c->groups * c->size * c->size));
+    layer_bench_check(bench, "dw", bench->gradients[0], dw, layer_bench_parameters(bench, 0),
+                      sum_tolerance(pixels));
+    layer_bench_check(bench, "db", bench->gradients[1], db, layer_bench_parameters(bench, 1),
+                      sum_tolerance(pixels));
+    free(dz);
+    free(dx);
+    free(dw);
+    free(db);
+}
+
+static void check_case(const struct conv_case *c) {
+    char text[256];
+    if (c->is_large && test_is_small())
+        return;
+    write_text(text, c);
+    for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_VECTOR; technique++) {
+        struct layer_bench bench;
+        struct layer_bench_options options = options_of(c, (enum technique)technique);
+        layer_bench_open(&bench, text, &options);
+        check_forward(&bench, c);
+        check_backward(&bench, c);
+        layer_bench_close(&bench);
+    }
+}
+
+START_TEST(conv_of_size_1_matches_reference) {
+    check_case(&(struct conv_case){.in = {3, 4, 5},
+                                   .batch = 7,
+                                   .filters = 5,
+                                   .size = 1,
+                                   .stride = 1,
+                                   .groups = 1,
+                                   .activation = ACTIVATION_LINEAR});
+}
+END_TEST
+
+/* Seven filters and three channels a group: neither fills a register tile. */
+START_TEST(conv_with_groups_matches_reference) {
+    check_case(&(struct conv_case){.in = {6, 5, 4},
+                                   .batch = 12,
+                                   .filters = 14,
+                                   .size = 3,
+                                   .stride = 1,
+                                   .padding = 1,
+                                   .groups = 2,
+                                   .activation = ACTIVATION_RELU});
+}
+END_TEST
+
+/* AlexNet's first: the last two rows are seen by no window. */
+START_TEST(conv_of_11_by_11_with_stride_4_matches_reference) {
+    check_case(&(struct conv_case){.in = {3, 25, 19},
+                                   .batch = 33,
+                                   .filters = 7,
+                                   .size = 11,
+                                   .stride = 4,
+                                   .groups = 1,
+                                   .activation = ACTIVATION_LOGISTIC,
+                                   .is_large = 1});
+}
+END_TEST
+
+/* Some pixels are seen by no window, and some windows see padding and one pixel only. */
+START_TEST(conv_with_stride_above_size_matches_reference) {
+    check_case(&(struct conv_case){.in = {4, 9, 7},
+                                   .batch = 2,
+                                   .filters = 3,
+                                   .size = 2,
+                                   .stride = 3,
+                                   .padding = 1,
+                                   .groups = 1,
+                                   .activation = ACTIVATION_TANH});
+}
+END_TEST
+
+START_TEST(conv_with_the_greatest_padding_and_stride_2_matches_reference) {
+    check_case(&(struct conv_case){.in = {2, 5, 6},
+                                   .batch = 64,
+                                   .filters = 3,
+                                   .size = 4,
+                                   .stride = 2,
+                                   .padding = 3,
+                                   .groups = 1,
+                                   .activation = ACTIVATION_TANH,
+                                   .is_large = 1});
+}
+END_TEST
+
+/* A window higher and wider than the picture, and one channel a group. */
+START_TEST(conv_of_each_channel_alone_matches_reference) {
+    check_case(&(struct conv_case){.in = {5, 3, 2},
+                                   .batch = 1,
+                                   .filters = 10,
+                                   .size = 5,
+                                   .stride = 1,
+                                   .padding = 2,
+                                   .groups = 5,
+                                   .activation = ACTIVATION_LEAKY});
+}
+END_TEST
+
+/* A second tile with one image, and more filters than one block of any device. */
+START_TEST(conv_of_a_tile_that_is_nearly_all_padding_matches_reference) {
+    check_case(&(struct conv_case){.in = {5, 6, 5},
+                                   .batch = 33,
+                                   .tile = 32,
+                                   .filters = 26,
+                                   .size = 3,
+                                   .stride = 1,
+                                   .padding = 1,
+                                   .groups = 1,
+                                   .activation = ACTIVATION_RELU,
+                                   .is_large = 1});
+}
+END_TEST
+
+START_TEST(conv_without_the_gradient_of_its_input_matches_reference) {
+    const struct conv_case c = {.in = {3, 4, 5},
+                                .batch = 7,
+                                .filters = 5,
+                                .size = 1,
+                                .stride = 1,
+                                .groups = 1,
+                                .activation = ACTIVATION_LINEAR};
+    char text[256];
+    write_text(text, &c);
+    for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_VECTOR; technique++) {
+        struct layer_bench bench;
+        struct layer_bench_options options = options_of(&c, (enum technique)technique);
+        options.no_dx = 1;
+        layer_bench_open(&bench, text, &options);
+        check_forward(&bench, &c);
+        check_backward(&bench, &c);
+        layer_bench_close(&bench);
+    }
+}
+END_TEST
+
+/* ---- by hand, as the course does it ---- */
+
+static void check_by_hand(const char *text, const float picture[25], const float filter[9],
+                          const double *want, int count) {
+    for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_VECTOR; technique++) {
+        struct layer_bench bench;
+        struct layer_bench_options options = {
+            .input = {1, 5, 5}, .batch = 1, .technique = (enum technique)technique};
+        layer_bench_open(&bench, text, &options);
+        memcpy(bench.x[0], picture, 25 * sizeof *picture);
+        memcpy(bench.parameters[0], filter, 9 * sizeof *filter);
+        bench.parameters[1][0] = 0;
+        layer_bench_forward(&bench);
+        ck_assert_int_eq(layer_bench_outputs(&bench), count);
+        layer_bench_check(&bench, "y", bench.y, want, count, 0); /* whole numbers: exact */
+        layer_bench_close(&bench);
+    }
+}
+
+static const float padded_picture[25] = {1, 2, 3,  4, 8,  7,  0, 9, 18, 12, 5, 4, 6,
+                                         0, 9, 10, 5, 22, 33, 6, 8, 80, 66, 6, 55};
+static const float padded_filter[9] = {-1, 2, -1, 2, -1, 2, -1, 2, -1};
+
+START_TEST(conv_agrees_with_the_hand_calculation) {
+    static const float picture[25] = {1,  9,  5,  12, 8,  18, 19, 14, 16, 7,  0, 20, 12,
+                                      11, 15, 10, 22, 46, 39, 37, 25, 14, 21, 2, 5};
+    static const float filter[9] = {1, 0, -1, 2, 1, 0, -4, 3, 5};
+    static const double want[9] = {171, 60, 101, 280, 300, 160, 77, 116, 75};
+    check_by_hand("[convolutional]\nsize=3\nactivation=linear\n", picture, filter, want, 9);
+}
+END_TEST
+
+START_TEST(conv_with_padding_agrees_with_the_hand_calculation) {
+    static const double want[25] = {17, -10, 9,   33,  6,   -1,   29,  35,  6,  54,  32,  -20, 8,
+                                    83, -24, -58, 142, 108, -101, 182, 167, 46, 112, 274, -64};
+    check_by_hand("[convolutional]\nsize=3\npad=1\nactivation=linear\n", padded_picture,
+                  padded_filter, want, 25);
+}
+END_TEST
+
+/* Every second row and column of the result with stride 1. */
+START_TEST(conv_with_padding_and_stride_2_agrees_with_the_hand_calculation) {
+    static const double want[9] = {17, 9, 6, 32, 8, -24, 167, 112, -64};
+    check_by_hand("[convolutional]\nsize=3\npad=1\nstride=2\nactivation=linear\n", padded_picture,
+                  padded_filter, want, 9);
+}
+END_TEST
+
+/* ---- every register tile gives the same ---- */
+
+struct register_tile {
+    int vector, vectors, block, span, span_data, filters, channels;
+};
+
+static const struct conv_case tuned_case = {.in = {10, 5, 4},
+                                            .batch = 19,
+                                            .tile = 16,
+                                            .filters = 14,
+                                            .size = 3,
+                                            .stride = 1,
+                                            .padding = 1,
+                                            .groups = 2,
+                                            .activation = ACTIVATION_LINEAR};
+
+static size_t blocks(int size, int block) {
+    return (size_t)((size + block - 1) / block);
+}
+
+static void redefine(struct kernel_spec *spec, const char *name, long value) {
+    for (int i = 0; i < spec->define_count; i++) {
+        if (strcmp(spec->defines[i].name, name) == 0) {
+            (void)snprintf(spec->defines[i].value, sizeof spec->defines[i].value, "%ld", value);
+            return;
+        }
+    }
+    ck_abort_msg("%s has no %s", spec->function, name);
+}
+
+static void redefine_tile(struct kernel_spec *spec, const struct register_tile *tile) {
+    redefine(spec, "TUNE_VECTOR", tile->vector);
+    redefine(spec, "TUNE_VECTORS", tile->vectors);
+    redefine(spec, "TUNE_BLOCK", tile->block);
+    redefine(spec, "TUNE_SPAN", tile->span);
+    redefine(spec, "TUNE_SPAN_DATA", tile->span_data);
+    redefine(spec, "TUNE_FILTERS", tile->filters);
+    redefine(spec, "TUNE_CHANNELS", tile->channels);
+}
+
+/* Each kernel's geometry, as conv_vector.cl says it at the kernel. */
+static void set_geometry(struct kernel_spec *spec, const struct register_tile *tile, int tiles) {
+    const struct conv_case *c = &tuned_case;
+    int groups = c->groups, channels = c->in.c / groups, filters = c->filters / groups;
+    size_t lanes = (size_t)(c->tile / (tile->vector * tile->vectors));
+    size_t geometries[][3] = {
+        {(size_t)tile->block, (size_t)(9 * channels),
+         (size_t)groups * blocks(filters, tile->block)},
+        {lanes, (size_t)c->in.h * blocks(c->in.w, tile->span),
+         (size_t)(tiles * groups) * blocks(filters, tile->block)},
+        {(size_t)tile->block, (size_t)(9 * filters),
+         (size_t)groups * blocks(channels, tile->block)},
+        {lanes, (size_t)c->in.h * blocks(c->in.w, tile->span_data),
+         (size_t)(tiles * groups) * blocks(channels, tile->block)},
+        {3, blocks(channels, tile->channels), (size_t)groups * blocks(filters, tile->filters)},
+    };
+    static const char *const functions[] = {"conv_pack_forward", "conv_forward",
+                                            "conv_pack_backward", "conv_backward_data",
+                                            "conv_backward_filter"};
+    for (int i = 0; i < 5; i++) {
+        if (strcmp(spec->function, functions[i]) == 0) {
+            memcpy(spec->global, geometries[i], sizeof spec->global);
+            return;
+        }
+    }
+    ck_abort_msg("the geometry of %s is not known here", spec->function);
+}
+
+static size_t scratch_bytes(const struct register_tile *tile) {
+    const struct conv_case *c = &tuned_case;
+    int channels = c->in.c / c->groups, filters = c->filters / c->groups;
+    size_t forward = blocks(filters, tile->block) * (size_t)channels;
+    size_t backward = blocks(channels, tile->block) * (size_t)filters;
+    return (size_t)(c->groups * tile->block * 9) * (forward > backward ? forward : backward) *
+           sizeof(float);
+}
+
+static void retune(struct layer_bench *bench, const struct register_tile *tile) {
+    for (int i = 0; i < LAYER_KERNELS_MAX; i++) {
+        struct kernel_spec *spec = &bench->kernels.specs[i];
+        if (!spec->file || strcmp(spec->file, "conv_vector.cl") != 0)
+            continue;
+        redefine_tile(spec, tile);
+        set_geometry(spec, tile, bench->target.tiling.tiles);
+    }
+    bench->kernels.scratch_bytes = scratch_bytes(tile);
+}
+
+static const struct register_tile register_tiles[] = {
+    {.vector = 1, .vectors = 1, .block = 1, .span = 1, .span_data = 1, .filters = 1, .channels = 1},
+    {.vector = 2, .vectors = 4, .block = 7, .span = 4, .span_data = 3, .filters = 7, .channels = 5},
+    {.vector = 4, .vectors = 2, .block = 3, .span = 3, .span_data = 2, .filters = 2, .channels = 2},
+    {.vector = 16,
+     .vectors = 1,
+     .block = 8,
+     .span = 9,
+     .span_data = 9,
+     .filters = 9,
+     .channels = 7},
+};
+
+START_TEST(conv_gives_the_same_with_every_register_tile) {
+    const struct register_tile *tile = &register_tiles[_i];
+    char text[256];
+    write_text(text, &tuned_case);
+    struct layer_bench bench;
+    struct layer_bench_options options = options_of(&tuned_case, TECHNIQUE_VECTOR);
+    ck_succeeds(layer_bench_infer(&bench, text, &options));
+    layer_bench_plan_kernels(&bench);
+    retune(&bench, tile);
+    layer_bench_build(&bench);
+    check_forward(&bench, &tuned_case);
+    check_backward(&bench, &tuned_case);
+    layer_bench_close(&bench);
+}
+END_TEST
+
+/* ---- what does not fit ---- */
+
+START_TEST(conv_that_does_not_fit_says_why) {
+    static const struct {
+        const char *text, *message;
+    } rows[] = {
+        {"[convolutional]\nsize=3\npadding=3\n", "padding: 3 is not below size 3"},
+        {"[convolutional]\nfilters=3\ngroups=2\n", "groups: 2 does not divide the 3 filters"},
+        {"[convolutional]\nfilters=4\ngroups=4\n",
+         "groups: 4 does not divide the 6 channels that come in"},
+        {"[convolutional]\nsize=9\npadding=1\n", "size: a 9 x 9 window does not fit the 5 x 8"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct layer_bench bench;
+        struct layer_bench_options options = {.input = {6, 8, 5}, .batch = 1};
+        ck_fails(layer_bench_infer(&bench, rows[i].text, &options), ERROR_INPUT, rows[i].message);
+        layer_bench_close(&bench);
+    }
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("convolutional");
+    tcase_set_timeout(tests, 0);
+    tcase_add_unchecked_fixture(tests, test_device_open, test_device_close);
+    tcase_add_test(tests, conv_of_size_1_matches_reference);
+    tcase_add_test(tests, conv_with_groups_matches_reference);
+    tcase_add_test(tests, conv_of_11_by_11_with_stride_4_matches_reference);
+    tcase_add_test(tests, conv_with_stride_above_size_matches_reference);
+    tcase_add_test(tests, conv_with_the_greatest_padding_and_stride_2_matches_reference);
+    tcase_add_test(tests, conv_of_each_channel_alone_matches_reference);
+    tcase_add_test(tests, conv_of_a_tile_that_is_nearly_all_padding_matches_reference);
+    tcase_add_test(tests, conv_without_the_gradient_of_its_input_matches_reference);
+    tcase_add_test(tests, conv_agrees_with_the_hand_calculation);
+    tcase_add_test(tests, conv_with_padding_agrees_with_the_hand_calculation);
+    tcase_add_test(tests, conv_with_padding_and_stride_2_agrees_with_the_hand_calculation);
+    tcase_add_loop_test(tests, conv_gives_the_same_with_every_register_tile, 0,
+                        (int)(sizeof register_tiles / sizeof *register_tiles));
+    tcase_add_test(tests, conv_that_does_not_fit_says_why);
+    return suite_run("layers/convolutional", tests);
+}

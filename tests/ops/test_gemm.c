@@ -1,0 +1,289 @@
+/* Matrix products: every form that a layer asks for, by every provider, in odd sizes. */
+#include "reference/reference.h"
+#include "support/device.h"
+#include "support/guarded.h"
+#include "support/numbers.h"
+#include "support/suite.h"
+
+#include "ops/gemm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The products of a connected layer: panels of `lanes` images, one for each of `tiles`. */
+struct gemm_size {
+    int outputs, inputs, lanes, tiles;
+    int is_large;
+};
+
+static const struct gemm_size sizes[] = {
+    {1, 1, 1, 1, 0},
+    {7, 3, 2, 3, 0},
+    {13, 9, 8, 2, 0},
+    {5, 530, 32, 2, 1}, /* more terms than are summed at a time */
+};
+
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
+static struct gemm forward_product(const struct gemm_size *s) {
+    return (struct gemm){.m = s->outputs,
+                         .n = s->lanes,
+                         .k = s->inputs,
+                         .batch = s->tiles,
+                         .stride_b = (long)s->inputs * s->lanes,
+                         .stride_c = (long)s->outputs * s->lanes};
+}
+
+static struct gemm data_product(const struct gemm_size *s) {
+    return (struct gemm){.m = s->inputs,
+                         .n = s->lanes,
+                         .k = s->outputs,
+                         .transpose_a = 1,
+                         .batch = s->tiles,
+                         .stride_b = (long)s->outputs * s->lanes,
+                         .stride_c = (long)s->inputs * s->lanes};
+}
+
+static struct gemm weight_product(const struct gemm_size *s) {
+    return (struct gemm){.m = s->outputs,
+                         .n = s->inputs,
+                         .k = s->lanes,
+                         .transpose_b = 1,
+                         .batch = s->tiles,
+                         .stride_a = (long)s->outputs * s->lanes,
+                         .stride_b = (long)s->inputs * s->lanes,
+                         .accumulate = 1};
+}
+
+static struct target target_of(enum technique technique, int lanes) {
+    return (struct target){.tiling = {.batch = lanes, .tile = lanes, .tiles = 1},
+                           .technique = technique,
+                           .device = *device_info(test_device())};
+}
+
+/* ---- one product, on guarded buffers ---- */
+
+struct operand {
+    struct guarded buffer;
+    float *values;
+    int64_t count;
+};
+
+static void operand_create(struct operand *operand, int64_t count, uint32_t salt) {
+    operand->count = count;
+    operand->values = new_floats(count);
+    fill_uniform(operand->values, count, -1, 1, salt);
+    guarded_create(&operand->buffer, (size_t)count * sizeof(float), "matrix");
+}
+
+static void operand_free(struct operand *operand) {
+    guarded_free(&operand->buffer);
+    free(operand->values);
+}
+
+/* Elements of a matrix of size elements, repeated at a stride. */
+static int64_t span_of(const struct gemm *gemm, long stride, int size) {
+    return (int64_t)(gemm->batch - 1) * stride + size;
+}
+
+/* What C shall be, from what it holds. */
+static double *expected(const struct gemm *gemm, const float *a, const float *b,
+                        const struct operand *c) {
+    int size = gemm->m * gemm->n;
+    double *want = new_doubles(c->count), *product = new_doubles(size);
+    for (int64_t i = 0; i < c->count && gemm->accumulate; i++)
+        want[i] = (double)c->values[i];
+    for (int t = 0; t < gemm->batch; t++) {
+        reference_gemm(product, a + t * gemm->stride_a, b + t * gemm->stride_b, gemm->m, gemm->n,
+                       gemm->k, gemm->transpose_a, gemm->transpose_b);
+        for (int i = 0; i < size; i++)
+            want[t * gemm->stride_c + i] += product[i];
+    }
+    free(product);
+    return want;
+}
+
+static void check_product(const char *what, const struct gemm *gemm,
+                          const struct kernel_spec *spec) {
+    struct operand a, b, c;
+    struct kernel *kernel = NULL;
+    operand_create(&a, span_of(gemm, gemm->stride_a, gemm->m * gemm->k), 1);
+    operand_create(&b, span_of(gemm, gemm->stride_b, gemm->k * gemm->n), 2);
+    operand_create(&c, span_of(gemm, gemm->stride_c, gemm->m * gemm->n), 3);
+    double *want = expected(gemm, a.values, b.values, &c);
+    guarded_write(&a.buffer, a.values);
+    guarded_write(&b.buffer, b.values);
+    if (gemm->accumulate)
+        guarded_write(&c.buffer, c.values);
+    if (spec->file)
+        ck_succeeds(kernel_create(&kernel, test_device(), spec));
+
+    ck_succeeds(gemm_run(gemm, test_device(), kernel, a.buffer.view, b.buffer.view, c.buffer.view));
+    guarded_read(&c.buffer, c.values);
+    guarded_check(&c.buffer, what);
+    int64_t terms = (int64_t)gemm->k * (gemm->stride_c ? 1 : gemm->batch);
+    check_close(what, c.values, want, c.count, sum_tolerance(terms));
+    free(want);
+    kernel_free(kernel);
+    operand_free(&a);
+    operand_free(&b);
+    operand_free(&c);
+}
+
+static void check_with(const struct gemm *gemm, const struct target *target,
+                       enum gemm_provider provider) {
+    static const char *const names[] = {"reference", "vector", "CLBlast"};
+    char what[128];
+    struct kernel_spec spec = gemm_spec(gemm, target, provider);
+    (void)snprintf(what, sizeof what, "%s %s%s: %d x %d x %d, %d times: C", names[provider],
+                   gemm->transpose_a ? "A'" : "A", gemm->transpose_b ? "B'" : "B", gemm->m, gemm->n,
+                   gemm->k, gemm->batch);
+    check_product(what, gemm, &spec);
+}
+
+/* ---- providers ---- */
+
+static void check_forms(const struct gemm_size *size, enum technique technique) {
+    struct target target = target_of(technique, size->lanes);
+    struct gemm products[] = {forward_product(size), data_product(size), weight_product(size)};
+    for (int i = 0; i < 3; i++)
+        check_with(&products[i], &target, gemm_provider(&products[i], &target));
+}
+
+START_TEST(gemm_matches_reference_in_every_form_of_a_connected_layer) {
+    if (sizes[_i].is_large && test_is_small())
+        return;
+    check_forms(&sizes[_i], TECHNIQUE_REFERENCE);
+    check_forms(&sizes[_i], TECHNIQUE_VECTOR);
+}
+END_TEST
+
+START_TEST(gemm_of_clblast_matches_reference_in_every_form_of_a_connected_layer) {
+    if (test_is_small())
+        return;
+    for (int i = 0; i < SIZES; i++) {
+        struct target target = target_of(TECHNIQUE_AUTO, sizes[i].lanes);
+        struct gemm products[] = {forward_product(&sizes[i]), data_product(&sizes[i]),
+                                  weight_product(&sizes[i])};
+        for (int p = 0; p < 3; p++)
+            check_with(&products[p], &target, GEMM_CLBLAST);
+    }
+}
+END_TEST
+
+/* What gemm.h promises beyond what a layer asks for. */
+START_TEST(gemm_sums_the_batch_into_one_product_in_every_form) {
+    for (int form = 0; form < 4; form++) {
+        struct gemm gemm = {.m = 5,
+                            .n = 8,
+                            .k = 8,
+                            .transpose_a = form & 1,
+                            .transpose_b = form >> 1,
+                            .batch = 3,
+                            .stride_a = 40,
+                            .stride_b = 64,
+                            .accumulate = form == 1};
+        for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_VECTOR; technique++) {
+            struct target target = target_of((enum technique)technique, 8);
+            check_with(&gemm, &target, gemm_provider(&gemm, &target));
+        }
+    }
+}
+END_TEST
+
+START_TEST(gemm_provider_is_the_reference_where_no_vector_fits) {
+    struct target target = target_of(TECHNIQUE_VECTOR, 8);
+    target.device.is_cpu = 1;
+    target.device.vector_width = 8;
+    struct gemm odd = {.m = 4, .n = 7, .k = 8, .batch = 1};
+    ck_assert_int_eq(gemm_provider(&odd, &target), GEMM_REFERENCE);
+    struct gemm even = {.m = 4, .n = 16, .k = 7, .batch = 1};
+    ck_assert_int_eq(gemm_provider(&even, &target), GEMM_VECTOR);
+    even.transpose_b = 1; /* now the sum runs along the lanes */
+    ck_assert_int_eq(gemm_provider(&even, &target), GEMM_REFERENCE);
+    even.k = 24;
+    ck_assert_int_eq(gemm_provider(&even, &target), GEMM_VECTOR);
+    even.stride_c = 64; /* that form sums into one C */
+    ck_assert_int_eq(gemm_provider(&even, &target), GEMM_REFERENCE);
+}
+END_TEST
+
+START_TEST(gemm_provider_follows_technique_and_device) {
+    struct target target = target_of(TECHNIQUE_REFERENCE, 8);
+    struct gemm gemm = {.m = 4, .n = 16, .k = 8, .batch = 1};
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_REFERENCE);
+    target.technique = TECHNIQUE_AUTO;
+    target.device.is_cpu = 0;
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_CLBLAST);
+    target.device.is_cpu = 1;
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
+    ck_assert_ptr_null(gemm_spec(&gemm, &target, GEMM_CLBLAST).file);
+}
+END_TEST
+
+/* ---- every register tile gives the same ---- */
+
+static void redefine(struct kernel_spec *spec, const char *name, long value) {
+    for (int i = 0; i < spec->define_count; i++) {
+        if (strcmp(spec->defines[i].name, name) == 0) {
+            (void)snprintf(spec->defines[i].value, sizeof spec->defines[i].value, "%ld", value);
+            return;
+        }
+    }
+    ck_abort_msg("%s has no %s", spec->function, name);
+}
+
+static size_t blocks(int size, int block) {
+    return (size_t)((size + block - 1) / block);
+}
+
+struct register_tile {
+    int vector, vectors, rows, columns, depth;
+};
+
+/* Sets a tile, and the geometry that gemm_vector.cl says goes with it. */
+static void retune(struct kernel_spec *spec, const struct gemm *gemm,
+                   const struct register_tile *tile) {
+    redefine(spec, "TUNE_VECTOR", tile->vector);
+    redefine(spec, "TUNE_VECTORS", tile->vectors);
+    redefine(spec, "TUNE_ROWS", tile->rows);
+    redefine(spec, "TUNE_COLUMNS", tile->columns);
+    redefine(spec, "TUNE_DEPTH", tile->depth);
+    spec->global[0] = gemm->transpose_b ? blocks(gemm->n, tile->columns)
+                                        : (size_t)(gemm->n / (tile->vector * tile->vectors));
+    spec->global[1] = blocks(gemm->m, tile->rows);
+}
+
+static const struct register_tile register_tiles[] = {
+    {1, 1, 1, 1, 1},
+    {2, 4, 7, 5, 4},
+    {8, 1, 16, 2, 9}, /* more rows than there are */
+    {16, 1, 3, 3, 64},
+};
+
+START_TEST(gemm_gives_the_same_with_every_register_tile) {
+    static const struct gemm_size size = {13, 11, 16, 2, 0};
+    struct target target = target_of(TECHNIQUE_VECTOR, size.lanes);
+    struct gemm products[] = {forward_product(&size), data_product(&size), weight_product(&size)};
+    for (int i = 0; i < 3; i++) {
+        struct kernel_spec spec = gemm_spec(&products[i], &target, GEMM_VECTOR);
+        retune(&spec, &products[i], &register_tiles[_i]);
+        check_product("C", &products[i], &spec);
+    }
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("gemm");
+    tcase_set_timeout(tests, 0);
+    tcase_add_unchecked_fixture(tests, test_device_open, test_device_close);
+    tcase_add_loop_test(tests, gemm_matches_reference_in_every_form_of_a_connected_layer, 0, SIZES);
+    tcase_add_test(tests, gemm_of_clblast_matches_reference_in_every_form_of_a_connected_layer);
+    tcase_add_test(tests, gemm_sums_the_batch_into_one_product_in_every_form);
+    tcase_add_test(tests, gemm_provider_is_the_reference_where_no_vector_fits);
+    tcase_add_test(tests, gemm_provider_follows_technique_and_device);
+    tcase_add_loop_test(tests, gemm_gives_the_same_with_every_register_tile, 0,
+                        (int)(sizeof register_tiles / sizeof *register_tiles));
+    return suite_run("ops/gemm", tests);
+}

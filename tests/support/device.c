@@ -1,0 +1,38 @@
+#include "support/device.h"
+
+#include "support/suite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct device *device;
+
+int test_device_index(void) {
+    const char *given = getenv("CLNET_TEST_DEVICE");
+    if (given)
+        return atoi(given);
+    struct device_info *devices;
+    int count;
+    ck_succeeds(devices_list(&devices, &count));
+    int best = devices[devices_best(devices, count)].index;
+    free(devices);
+    return best;
+}
+
+void test_device_open(void) {
+    ck_succeeds(device_open(&device, test_device_index()));
+}
+
+void test_device_close(void) {
+    device_close(device);
+    device = NULL;
+}
+
+struct device *test_device(void) {
+    return device;
+}
+
+int test_is_small(void) {
+    const char *given = getenv("CLNET_TEST_SMALL");
+    return given && strcmp(given, "1") == 0;
+}

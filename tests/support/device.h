@@ -1,0 +1,22 @@
+/* The device that a test program runs on. */
+#ifndef SUPPORT_DEVICE_H
+#define SUPPORT_DEVICE_H
+
+#include "cl/device.h"
+
+/* Its index: what the environment's CLNET_TEST_DEVICE says, or the best device. */
+int test_device_index(void);
+
+/* Opens and closes it; as an unchecked fixture of a test case these make its tests share one
+ * device, and so the kernels that it has compiled. */
+void test_device_open(void);
+void test_device_close(void);
+
+/* It, once opened. */
+struct device *test_device(void);
+
+/* Whether CLNET_TEST_SMALL=1 asks to leave out large shapes, for OpenCL implementations that check
+ * every access and so take a thousand times as long. */
+int test_is_small(void);
+
+#endif
