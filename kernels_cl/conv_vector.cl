@@ -7,13 +7,20 @@
  *
  *   packed [GROUPS][blocks][source channels][R][S][TUNE_BLOCK], the rest of the last block zero
  *
- * Backward filter holds TUNE_FILTERS x TUNE_CHANNELS vector accumulators whose lanes are images, walks
- * over the pixels, and sums the lanes at the end.
+ * A work-item takes TUNE_BLOCKS such blocks and TUNE_SPAN pixels of a row, and goes over TUNE_DEPTH
+ * source channels for all of them before it takes the next channels: those few channels' rows stay in
+ * the nearest cache meanwhile, and the sums wait in the result.
  *
- *   TUNE_BLOCK      result channels a work-item
- *   TUNE_VECTORS    vectors of images a work-item
- *   TUNE_SPAN       pixels of a row a work-item: all of it on a CPU, one on a GPU
- *   TUNE_FILTERS, TUNE_CHANNELS   the register tile of backward filter
+ * Backward filter holds TUNE_FILTERS x TUNE_CHANNELS vector accumulators whose lanes are images, for each
+ * tap of TUNE_TAP_ROWS rows, and sums the lanes at the end. It walks over the pixels in runs of
+ * TUNE_RUN, short enough that a run is read from memory once for all its taps.
+ *
+ *   TUNE_BLOCK      result channels held in registers
+ *   TUNE_VECTORS    vectors of images held in registers
+ *   TUNE_BLOCKS, TUNE_SPAN, TUNE_SPAN_DATA   what a work-item takes: one of each on a GPU
+ *   TUNE_DEPTH, TUNE_DEPTH_DATA              source channels at a time, forward and backward
+ *   TUNE_FILTERS, TUNE_CHANNELS, TUNE_TAP_ROWS, TUNE_RUN, TUNE_FILTER_BLOCKS, TUNE_CHANNEL_BLOCKS   of
+ *                   backward filter
  */
 #ifndef C
 #define GROUPS 1
@@ -32,10 +39,17 @@
 #ifndef TUNE_BLOCK
 #define TUNE_BLOCK 6
 #define TUNE_VECTORS 1
+#define TUNE_BLOCKS 1
 #define TUNE_SPAN OUT_W
 #define TUNE_SPAN_DATA W
+#define TUNE_DEPTH C
+#define TUNE_DEPTH_DATA K
 #define TUNE_FILTERS 4
 #define TUNE_CHANNELS 3
+#define TUNE_TAP_ROWS 1
+#define TUNE_RUN OUT_W
+#define TUNE_FILTER_BLOCKS 1
+#define TUNE_CHANNEL_BLOCKS 1
 #endif
 
 #define BLOCKS(n) (((n) + TUNE_BLOCK - 1) / TUNE_BLOCK)
@@ -59,6 +73,15 @@ kernel void conv_pack_backward(global const float *w, global float *packed) {
         c < C ? w[((g * K + k) * C + c) * (R * S) + rs] : 0.0f;
 }
 
+/* The rows of a small window are unrolled as well. */
+#if R * S <= 25
+#define UNROLL_ROWS UNROLL
+#else
+#define UNROLL_ROWS
+#endif
+
+#define SUPERBLOCKS(n) ((BLOCKS(n) + TUNE_BLOCKS - 1) / TUNE_BLOCKS)
+
 /* One tap: sum[j][i] += weights[j] * source vector i. */
 #define TAP(source, weights)                                                                       \
     do {                                                                                           \
@@ -71,57 +94,71 @@ kernel void conv_pack_backward(global const float *w, global float *packed) {
         }                                                                                          \
     } while (0)
 
+/* Vector i of result channel `first + j` at a pixel; a block's missing channels read the last one. */
+#define RESULT(pointer, first, j, channels, plane, pixel, i)                                       \
+    ((pointer) + (size_t)min((first) + (j), (channels)-1) * (plane) * TILE_VECTORS +               \
+     (pixel) * TILE_VECTORS)[i]
+
 /* y = activate(w * x + b).
- * Global size: TILE_VECTORS / TUNE_VECTORS, OUT_H * SPANS(OUT_W), TILES * GROUPS * BLOCKS(K). */
+ * Global size: TILE_VECTORS / TUNE_VECTORS, OUT_H * SPANS(OUT_W), TILES * GROUPS * SUPERBLOCKS(K). */
 WIDE_VECTORS kernel void conv_forward(global const float *x, global const float *packed,
                                       global const float *b, global float *y) {
     const int lane = get_global_id(0) * (TUNE_VECTORS * TUNE_VECTOR);
     const int oy = get_global_id(1) / SPANS(OUT_W, TUNE_SPAN);
     const int x_first = get_global_id(1) % SPANS(OUT_W, TUNE_SPAN) * TUNE_SPAN;
     const int x_end = min(x_first + TUNE_SPAN, OUT_W);
-    const int block = get_global_id(2) % BLOCKS(K);
-    const int g = get_global_id(2) / BLOCKS(K) % GROUPS;
-    const int t = get_global_id(2) / (BLOCKS(K) * GROUPS);
+    const int block_first = get_global_id(2) % SUPERBLOCKS(K) * TUNE_BLOCKS;
+    const int block_end = min(block_first + TUNE_BLOCKS, BLOCKS(K));
+    const int g = get_global_id(2) / SUPERBLOCKS(K) % GROUPS;
+    const int t = get_global_id(2) / (SUPERBLOCKS(K) * GROUPS);
 
     x += ((size_t)t * GROUPS + g) * (C * H * W) * T + lane;
-    y += ((size_t)t * GROUPS + g) * (K * OUT_H * OUT_W) * T + lane;
-    packed += (g * BLOCKS(K) + block) * (C * R * S * TUNE_BLOCK);
+    global floatv *result =
+        (global floatv *)(y + ((size_t)t * GROUPS + g) * (K * OUT_H * OUT_W) * T + lane);
 
     const int iy = oy * STRIDE - PADDING;
     const int r0 = max(0, -iy), r1 = min(R, H - iy);
-    for (int ox = x_first; ox < x_end; ox++) {
-        floatv sum[TUNE_BLOCK][TUNE_VECTORS];
-        UNROLL for (int j = 0; j < TUNE_BLOCK; j++) {
-            const int k = min(block * TUNE_BLOCK + j, K - 1);
-            UNROLL for (int i = 0; i < TUNE_VECTORS; i++) sum[j][i] = (floatv)(b[g * K + k]);
-        }
-        const int ix = ox * STRIDE - PADDING;
-        const int s0 = max(0, -ix), s1 = min(S, W - ix);
-        if (s0 == 0 && s1 == S) {
-            for (int c = 0; c < C; c++) {
-                for (int r = r0; r < r1; r++) {
-                    global const float *source = x + ((c * H + iy + r) * W + ix) * T;
-                    global const float *weights = packed + (c * R + r) * (S * TUNE_BLOCK);
-                    UNROLL for (int s = 0; s < S; s++)
-                        TAP(source + s * T, weights + s * TUNE_BLOCK);
+    for (int c0 = 0; c0 < C; c0 += TUNE_DEPTH) {
+        const int c1 = min(c0 + TUNE_DEPTH, C);
+        for (int block = block_first; block < block_end; block++) {
+            const int k = block * TUNE_BLOCK;
+            global const float *filters = packed + (g * BLOCKS(K) + block) * (C * R * S * TUNE_BLOCK);
+            for (int ox = x_first; ox < x_end; ox++) {
+                const int pixel = oy * OUT_W + ox;
+                floatv sum[TUNE_BLOCK][TUNE_VECTORS];
+                UNROLL for (int j = 0; j < TUNE_BLOCK; j++) {
+                    UNROLL for (int i = 0; i < TUNE_VECTORS; i++) sum[j][i] =
+                        c0 == 0 ? (floatv)(b[g * K + min(k + j, K - 1)])
+                                : RESULT(result, k, j, K, OUT_H * OUT_W, pixel, i);
                 }
-            }
-        } else {
-            for (int c = 0; c < C; c++) {
-                for (int r = r0; r < r1; r++) {
-                    global const float *source = x + ((c * H + iy + r) * W + ix) * T;
-                    global const float *weights = packed + (c * R + r) * (S * TUNE_BLOCK);
-                    for (int s = s0; s < s1; s++)
-                        TAP(source + s * T, weights + s * TUNE_BLOCK);
+                const int ix = ox * STRIDE - PADDING;
+                const int s0 = max(0, -ix), s1 = min(S, W - ix);
+                if (s1 - s0 == S && r1 - r0 == R) {
+                    for (int c = c0; c < c1; c++) {
+                        UNROLL_ROWS for (int r = 0; r < R; r++) {
+                            global const float *source = x + ((c * H + iy + r) * W + ix) * T;
+                            global const float *weights = filters + (c * R + r) * (S * TUNE_BLOCK);
+                            UNROLL for (int s = 0; s < S; s++)
+                                TAP(source + s * T, weights + s * TUNE_BLOCK);
+                        }
+                    }
+                } else {
+                    for (int c = c0; c < c1; c++) {
+                        for (int r = r0; r < r1; r++) {
+                            global const float *source = x + ((c * H + iy + r) * W + ix) * T;
+                            global const float *weights = filters + (c * R + r) * (S * TUNE_BLOCK);
+                            for (int s = s0; s < s1; s++)
+                                TAP(source + s * T, weights + s * TUNE_BLOCK);
+                        }
+                    }
                 }
-            }
-        }
-        UNROLL for (int j = 0; j < TUNE_BLOCK; j++) {
-            const int k = block * TUNE_BLOCK + j;
-            if (k < K) {
-                UNROLL for (int i = 0; i < TUNE_VECTORS; i++)((
-                    global floatv *)(y + ((k * OUT_H + oy) * OUT_W + ox) * T))[i] =
-                    ACTIVATE(sum[j][i]);
+                UNROLL for (int j = 0; j < TUNE_BLOCK; j++) {
+                    if (k + j < K) {
+                        UNROLL for (int i = 0; i < TUNE_VECTORS; i++)
+                            RESULT(result, k, j, K, OUT_H * OUT_W, pixel, i) =
+                                c1 == C ? ACTIVATE(sum[j][i]) : sum[j][i];
+                    }
+                }
             }
         }
     }
@@ -129,58 +166,70 @@ WIDE_VECTORS kernel void conv_forward(global const float *x, global const float 
 
 /* dx = w' * dy: of pixel (iy, ix), tap r of the window touches row (iy + PADDING - r) / STRIDE of dy,
  * where that is whole; so r runs in steps of STRIDE, and the row of dy falls by one a step.
- * Global size: TILE_VECTORS / TUNE_VECTORS, H * SPANS(W), TILES * GROUPS * BLOCKS(C). */
+ * Global size: TILE_VECTORS / TUNE_VECTORS, H * SPANS(W), TILES * GROUPS * SUPERBLOCKS(C). */
 WIDE_VECTORS kernel void conv_backward_data(global const float *dy, global const float *packed,
                                             global float *dx) {
     const int lane = get_global_id(0) * (TUNE_VECTORS * TUNE_VECTOR);
     const int iy = get_global_id(1) / SPANS(W, TUNE_SPAN_DATA);
     const int x_first = get_global_id(1) % SPANS(W, TUNE_SPAN_DATA) * TUNE_SPAN_DATA;
     const int x_end = min(x_first + TUNE_SPAN_DATA, W);
-    const int block = get_global_id(2) % BLOCKS(C);
-    const int g = get_global_id(2) / BLOCKS(C) % GROUPS;
-    const int t = get_global_id(2) / (BLOCKS(C) * GROUPS);
+    const int block_first = get_global_id(2) % SUPERBLOCKS(C) * TUNE_BLOCKS;
+    const int block_end = min(block_first + TUNE_BLOCKS, BLOCKS(C));
+    const int g = get_global_id(2) / SUPERBLOCKS(C) % GROUPS;
+    const int t = get_global_id(2) / (SUPERBLOCKS(C) * GROUPS);
 
-    dx += ((size_t)t * GROUPS + g) * (C * H * W) * T + lane;
+    global floatv *result =
+        (global floatv *)(dx + ((size_t)t * GROUPS + g) * (C * H * W) * T + lane);
     dy += ((size_t)t * GROUPS + g) * (K * OUT_H * OUT_W) * T + lane;
-    packed += (g * BLOCKS(C) + block) * (K * R * S * TUNE_BLOCK);
 
     /* The last row of dy that the window reaches, and the tap that reaches it. */
     const int oy = min((iy + PADDING) / STRIDE, OUT_H - 1);
     const int r0 = iy + PADDING - oy * STRIDE;
     const int rows = r0 < R ? min((R - 1 - r0) / STRIDE, oy) + 1 : 0;
-    for (int ix = x_first; ix < x_end; ix++) {
-        const int ox = min((ix + PADDING) / STRIDE, OUT_W - 1);
-        const int s0 = ix + PADDING - ox * STRIDE;
-        const int columns = s0 < S ? min((S - 1 - s0) / STRIDE, ox) + 1 : 0;
-        floatv sum[TUNE_BLOCK][TUNE_VECTORS];
-        UNROLL for (int j = 0; j < TUNE_BLOCK; j++) {
-            UNROLL for (int i = 0; i < TUNE_VECTORS; i++) sum[j][i] = (floatv)0.0f;
-        }
-        if (STRIDE == 1 && columns == S) {
-            for (int k = 0; k < K; k++) {
-                for (int row = 0; row < rows; row++) {
-                    global const float *source = dy + ((k * OUT_H + oy - row) * OUT_W + ox) * T;
-                    global const float *weights = packed + ((k * R + r0 + row) * S) * TUNE_BLOCK;
-                    UNROLL for (int s = 0; s < S; s++)
-                        TAP(source - s * T, weights + s * TUNE_BLOCK);
+    for (int k0 = 0; k0 < K; k0 += TUNE_DEPTH_DATA) {
+        const int k1 = min(k0 + TUNE_DEPTH_DATA, K);
+        for (int block = block_first; block < block_end; block++) {
+            const int c = block * TUNE_BLOCK;
+            global const float *filters = packed + (g * BLOCKS(C) + block) * (K * R * S * TUNE_BLOCK);
+            for (int ix = x_first; ix < x_end; ix++) {
+                const int pixel = iy * W + ix;
+                const int ox = min((ix + PADDING) / STRIDE, OUT_W - 1);
+                const int s0 = ix + PADDING - ox * STRIDE;
+                const int columns = s0 < S ? min((S - 1 - s0) / STRIDE, ox) + 1 : 0;
+                floatv sum[TUNE_BLOCK][TUNE_VECTORS];
+                UNROLL for (int j = 0; j < TUNE_BLOCK; j++) {
+                    UNROLL for (int i = 0; i < TUNE_VECTORS; i++) sum[j][i] =
+                        k0 == 0 ? (floatv)0.0f : RESULT(result, c, j, C, H * W, pixel, i);
                 }
-            }
-        } else {
-            for (int k = 0; k < K; k++) {
-                for (int row = 0; row < rows; row++) {
-                    global const float *source = dy + ((k * OUT_H + oy - row) * OUT_W + ox) * T;
-                    global const float *weights =
-                        packed + ((k * R + r0 + row * STRIDE) * S + s0) * TUNE_BLOCK;
-                    for (int column = 0; column < columns; column++)
-                        TAP(source - column * T, weights + column * (STRIDE * TUNE_BLOCK));
+                if (STRIDE == 1 && columns == S && rows == R) {
+                    for (int k = k0; k < k1; k++) {
+                        UNROLL_ROWS for (int row = 0; row < R; row++) {
+                            global const float *source =
+                                dy + ((k * OUT_H + oy - row) * OUT_W + ox) * T;
+                            global const float *weights =
+                                filters + ((k * R + row) * S) * TUNE_BLOCK;
+                            UNROLL for (int s = 0; s < S; s++)
+                                TAP(source - s * T, weights + s * TUNE_BLOCK);
+                        }
+                    }
+                } else {
+                    for (int k = k0; k < k1; k++) {
+                        for (int row = 0; row < rows; row++) {
+                            global const float *source =
+                                dy + ((k * OUT_H + oy - row) * OUT_W + ox) * T;
+                            global const float *weights =
+                                filters + ((k * R + r0 + row * STRIDE) * S + s0) * TUNE_BLOCK;
+                            for (int column = 0; column < columns; column++)
+                                TAP(source - column * T, weights + column * (STRIDE * TUNE_BLOCK));
+                        }
+                    }
                 }
-            }
-        }
-        UNROLL for (int j = 0; j < TUNE_BLOCK; j++) {
-            const int c = block * TUNE_BLOCK + j;
-            if (c < C) {
-                UNROLL for (int i = 0; i < TUNE_VECTORS; i++)((
-                    global floatv *)(dx + ((c * H + iy) * W + ix) * T))[i] = sum[j][i];
+                UNROLL for (int j = 0; j < TUNE_BLOCK; j++) {
+                    if (c + j < C) {
+                        UNROLL for (int i = 0; i < TUNE_VECTORS; i++)
+                            RESULT(result, c, j, C, H * W, pixel, i) = sum[j][i];
+                    }
+                }
             }
         }
     }
@@ -189,70 +238,101 @@ WIDE_VECTORS kernel void conv_backward_data(global const float *dy, global const
 #define FILTER_BLOCKS ((K + TUNE_FILTERS - 1) / TUNE_FILTERS)
 #define CHANNEL_BLOCKS ((C + TUNE_CHANNELS - 1) / TUNE_CHANNELS)
 
-/* dw += dy * x, for one row of taps a work-item.
- * Global size: R, CHANNEL_BLOCKS, GROUPS * FILTER_BLOCKS. */
+/* The outputs along an axis whose window's tap lies in the picture: first, and one after the last. */
+#define TAP_FIRST(tap) ((tap) < PADDING ? (PADDING - (tap) + STRIDE - 1) / STRIDE : 0)
+#define TAP_END(tap, in, out)                                                                      \
+    ((in)-1 + PADDING - (tap) < 0 ? 0 : min((out), ((in)-1 + PADDING - (tap)) / STRIDE + 1))
+
+/* dw += dy * x. A work-item takes TUNE_FILTER_BLOCKS x TUNE_CHANNEL_BLOCKS register tiles, so that what
+ * it reads of a row is used that many times, and keeps their sums in private memory meanwhile.
+ * Global size: ceil(R / TUNE_TAP_ROWS), ceil(CHANNEL_BLOCKS / TUNE_CHANNEL_BLOCKS),
+ * GROUPS * ceil(FILTER_BLOCKS / TUNE_FILTER_BLOCKS). */
+#define SUPER_FILTERS ((FILTER_BLOCKS + TUNE_FILTER_BLOCKS - 1) / TUNE_FILTER_BLOCKS)
+#define TILE_PAIRS (TUNE_FILTER_BLOCKS * TUNE_CHANNEL_BLOCKS)
+#define SUM_COUNT (TILE_PAIRS * TUNE_TAP_ROWS * S * TUNE_FILTERS * TUNE_CHANNELS)
+
 WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global const float *x,
                                               global float *dw) {
-    const int r = get_global_id(0);
-    const int c0 = get_global_id(1) * TUNE_CHANNELS;
-    const int k0 = get_global_id(2) % FILTER_BLOCKS * TUNE_FILTERS;
-    const int g = get_global_id(2) / FILTER_BLOCKS;
+    const int r0 = get_global_id(0) * TUNE_TAP_ROWS, r1 = min(r0 + TUNE_TAP_ROWS, R);
+    const int c_first = get_global_id(1) * (TUNE_CHANNEL_BLOCKS * TUNE_CHANNELS);
+    const int c_end = min(c_first + TUNE_CHANNEL_BLOCKS * TUNE_CHANNELS, C);
+    const int k_first = get_global_id(2) % SUPER_FILTERS * (TUNE_FILTER_BLOCKS * TUNE_FILTERS);
+    const int k_end = min(k_first + TUNE_FILTER_BLOCKS * TUNE_FILTERS, K);
+    const int g = get_global_id(2) / SUPER_FILTERS;
 
-    floatv sums[S][TUNE_FILTERS][TUNE_CHANNELS];
-    for (int s = 0; s < S; s++) {
-        UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
-            UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) sums[s][j][i] = (floatv)0.0f;
-        }
-    }
-    /* A block's missing filters and channels read the last one's data; their sums go nowhere. */
-    int y_offset[TUNE_FILTERS], x_offset[TUNE_CHANNELS];
-    UNROLL for (int j = 0; j < TUNE_FILTERS; j++) y_offset[j] =
-        min(k0 + j, K - 1) * (OUT_H * OUT_W * T);
-    UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) x_offset[i] = min(c0 + i, C - 1) * (H * W * T);
+    floatv sums[SUM_COUNT];
+    for (int i = 0; i < SUM_COUNT; i++)
+        sums[i] = (floatv)0.0f;
 
-    const int y0 = r < PADDING ? (PADDING - r + STRIDE - 1) / STRIDE : 0;
-    const int y1 = H - 1 + PADDING - r < 0 ? 0 : min(OUT_H, (H - 1 + PADDING - r) / STRIDE + 1);
     for (int t = 0; t < TILES; t++) {
-        for (int oy = y0; oy < y1; oy++) {
-            global const float *y_row =
-                dy + (((size_t)t * GROUPS + g) * (K * OUT_H) + oy) * (OUT_W * T);
-            global const float *x_row =
-                x + (((size_t)t * GROUPS + g) * (C * H) + oy * STRIDE - PADDING + r) * (W * T);
-            for (int s = 0; s < S; s++) {
-                const int ox0 = s < PADDING ? (PADDING - s + STRIDE - 1) / STRIDE : 0;
-                const int ox1 =
-                    W - 1 + PADDING - s < 0 ? 0 : min(OUT_W, (W - 1 + PADDING - s) / STRIDE + 1);
-                floatv sum[TUNE_FILTERS][TUNE_CHANNELS];
-                UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
-                    UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) sum[j][i] = sums[s][j][i];
-                }
-                for (int ox = ox0; ox < ox1; ox++) {
-                    global const floatv *py = (global const floatv *)(y_row + ox * T);
-                    global const floatv *px =
-                        (global const floatv *)(x_row + (ox * STRIDE - PADDING + s) * T);
-                    for (int v = 0; v < TILE_VECTORS; v++) {
-                        floatv channel[TUNE_CHANNELS];
-                        UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) channel[i] =
-                            px[x_offset[i] / TUNE_VECTOR + v];
-                        UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
-                            const floatv filter = py[y_offset[j] / TUNE_VECTOR + v];
-                            UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) sum[j][i] =
-                                MAD(filter, channel[i], sum[j][i]);
+        global const floatv *y_tile =
+            (global const floatv *)dy + ((size_t)t * GROUPS + g) * (K * OUT_H * OUT_W * TILE_VECTORS);
+        global const floatv *x_tile =
+            (global const floatv *)x + ((size_t)t * GROUPS + g) * (C * H * W * TILE_VECTORS);
+        for (int oy = 0; oy < OUT_H; oy++) {
+            for (int run = 0; run < OUT_W; run += TUNE_RUN) {
+                floatv *kept = sums;
+                for (int k = k_first; k < k_end; k += TUNE_FILTERS) {
+                    for (int c = c_first; c < c_end; c += TUNE_CHANNELS) {
+                        /* A block's missing filters and channels read the last one's data; their sums
+                         * go nowhere. */
+                        global const floatv *from_y[TUNE_FILTERS], *from_x[TUNE_CHANNELS];
+                        UNROLL for (int j = 0; j < TUNE_FILTERS; j++) from_y[j] =
+                            y_tile + (min(k + j, K - 1) * OUT_H + oy) * (OUT_W * TILE_VECTORS);
+                        UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) from_x[i] =
+                            x_tile + min(c + i, C - 1) * (H * W * TILE_VECTORS);
+                        for (int r = r0; r < r0 + TUNE_TAP_ROWS; r++) {
+                            const int iy = oy * STRIDE - PADDING + r;
+                            const int outside = r >= R || iy < 0 || iy >= H;
+                            for (int s = 0; s < S; s++, kept += TUNE_FILTERS * TUNE_CHANNELS) {
+                                const int ox0 = max(run, TAP_FIRST(s));
+                                const int ox1 = min(run + TUNE_RUN, TAP_END(s, W, OUT_W));
+                                if (outside || ox0 >= ox1)
+                                    continue;
+                                floatv sum[TUNE_FILTERS][TUNE_CHANNELS];
+                                UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
+                                    UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) sum[j][i] =
+                                        kept[j * TUNE_CHANNELS + i];
+                                }
+                                for (int ox = ox0; ox < ox1; ox++) {
+                                    const int y_at = ox * TILE_VECTORS;
+                                    const int x_at =
+                                        (iy * W + ox * STRIDE - PADDING + s) * TILE_VECTORS;
+                                    UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
+                                        floatv channel[TUNE_CHANNELS];
+                                        UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) channel[i] =
+                                            from_x[i][x_at + v];
+                                        UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
+                                            const floatv filter = from_y[j][y_at + v];
+                                            UNROLL for (int i = 0; i < TUNE_CHANNELS; i++)
+                                                sum[j][i] = MAD(filter, channel[i], sum[j][i]);
+                                        }
+                                    }
+                                }
+                                UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
+                                    UNROLL for (int i = 0; i < TUNE_CHANNELS; i++)
+                                        kept[j * TUNE_CHANNELS + i] = sum[j][i];
+                                }
+                            }
                         }
                     }
-                }
-                UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
-                    UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) sums[s][j][i] = sum[j][i];
                 }
             }
         }
     }
-    for (int s = 0; s < S; s++) {
-        for (int j = 0; j < TUNE_FILTERS; j++) {
-            for (int i = 0; i < TUNE_CHANNELS; i++) {
-                if (k0 + j < K && c0 + i < C)
-                    dw[(((g * K + k0 + j) * C + c0 + i) * R + r) * S + s] +=
-                        LANE_SUM(sums[s][j][i]);
+    const floatv *kept = sums;
+    for (int k = k_first; k < k_end; k += TUNE_FILTERS) {
+        for (int c = c_first; c < c_end; c += TUNE_CHANNELS) {
+            for (int r = r0; r < r0 + TUNE_TAP_ROWS; r++) {
+                for (int s = 0; s < S; s++, kept += TUNE_FILTERS * TUNE_CHANNELS) {
+                    for (int j = 0; j < TUNE_FILTERS; j++) {
+                        for (int i = 0; i < TUNE_CHANNELS; i++) {
+                            if (k + j < K && c + i < C && r < R)
+                                dw[(((g * K + k + j) * C + c + i) * R + r) * S + s] +=
+                                    LANE_SUM(kept[j * TUNE_CHANNELS + i]);
+                        }
+                    }
+                }
             }
         }
     }

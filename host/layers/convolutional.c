@@ -134,84 +134,138 @@ static void reference_kernels(const struct layer *layer, const struct target *ta
                     (size_t)(in.c / conv->groups), (size_t)conv->filters);
 }
 
-/* The register tile of the vector kernels. */
-struct tile_sizes {
-    int vector, vectors, block, span, span_data, filters, channels;
+/* The tuning of the vector kernels: conv_vector.cl says what each means. */
+struct tuning {
+    int vector, vectors, block, blocks, span, span_data, depth, depth_data;
+    int filters, channels, filter_blocks, channel_blocks, tap_rows, run;
 };
 
-static struct tile_sizes choose_tile(const struct layer *layer, const struct target *target) {
-    struct tile_sizes tile = {.vector = target_vector(target),
-                              .vectors = 1,
-                              .span = 1,
-                              .span_data = 1,
-                              .filters = 4,
-                              .channels = 3};
-    int many = target_registers(target) >= 32;
+enum {
+    /* Bytes of the nearest cache that what is read again and again may fill: most of 32 KiB. */
+    NEAREST_CACHE = 20480,
+    /* Bytes of sums that backward filter may keep in the second cache: a quarter of 512 KiB. */
+    SUMS = 131072,
+};
+
+static int clamp(int value, int least, int most) {
+    return value < least ? least : value > most ? most : value;
+}
+
+/* Source channels whose rows, as far as a row of results reads them, fit the nearest cache. */
+static int choose_depth(int rows, int columns, int lanes, int channels) {
+    return clamp(NEAREST_CACHE / (rows * columns * lanes * (int)sizeof(float)), 1, channels);
+}
+
+static void tune_for_cpu(struct tuning *tuning, const struct layer *layer,
+                         const struct target *target) {
+    const struct convolutional *conv = layer->description;
+    struct shape in = layer->inputs[0], out = layer->plan.output;
+    int c = in.c / conv->groups, k = conv->filters / conv->groups;
+    /* As many accumulators as leave a few registers for what is multiplied. */
+    int accumulators = target_registers(target) >= 32 ? 24 : 12;
+    tuning->vectors = target->tiling.tile >= 2 * tuning->vector ? 2 : 1;
+    tuning->block = accumulators / tuning->vectors;
+    tuning->blocks = 8;
+    tuning->span = out.w;
+    tuning->span_data = in.w;
+    int lanes = tuning->vector * tuning->vectors;
+    int taps = (conv->size + conv->stride - 1) / conv->stride;
+    tuning->depth = choose_depth(conv->size, in.w, lanes, c);
+    tuning->depth_data = choose_depth(taps, out.w, lanes, k);
+
+    tuning->channels = clamp(accumulators >= 24 ? 4 : 3, 1, c);
+    tuning->filters = accumulators / tuning->channels;
+    /* All rows of taps at once, if that leaves room for a few register tiles. */
+    int row_of_sums = conv->size * accumulators * tuning->vector * (int)sizeof(float);
+    tuning->tap_rows = conv->size * row_of_sums * 8 <= SUMS ? conv->size : 1;
+    int pairs = clamp(SUMS / (tuning->tap_rows * row_of_sums), 1, 32);
+    tuning->channel_blocks = clamp(pairs / 8, 1, (c + tuning->channels - 1) / tuning->channels);
+    tuning->filter_blocks = clamp(pairs / tuning->channel_blocks, 1, 8);
+    int pixel = (tuning->filters + tuning->channels * conv->stride) * target->tiling.tile *
+                (int)sizeof(float);
+    tuning->run = clamp(NEAREST_CACHE / pixel, 4, out.w);
+}
+
+static struct tuning choose_tuning(const struct layer *layer, const struct target *target) {
+    const struct convolutional *conv = layer->description;
+    struct tuning tuning = {
+        .vector = 1, /* images run along the work-items */
+        .vectors = 1,
+        .block = 8,
+        .blocks = 1,
+        .span = 1,
+        .span_data = 1,
+        .depth = layer->inputs[0].c / conv->groups,
+        .depth_data = conv->filters / conv->groups,
+        .filters = 4,
+        .channels = 3,
+        .filter_blocks = 1,
+        .channel_blocks = 1,
+        .tap_rows = 1,
+        .run = layer->plan.output.w,
+    };
     if (target->device.is_cpu) {
-        /* As many accumulators as leave a few registers for what is multiplied. */
-        tile.vectors = target->tiling.tile >= 2 * tile.vector ? 2 : 1;
-        tile.block = (many ? 24 : 12) / tile.vectors;
-        tile.span = layer->plan.output.w;
-        tile.span_data = layer->inputs[0].w;
-        int channels =
-            layer->inputs[0].c / ((const struct convolutional *)layer->description)->groups;
-        tile.channels = many ? 4 : 3;
-        if (tile.channels > channels)
-            tile.channels = channels;
-        tile.filters = (many ? 24 : 12) / tile.channels;
-    } else {
-        tile.vector = 1; /* images run along the work-items */
-        tile.block = 8;
+        tuning.vector = target_vector(target);
+        tune_for_cpu(&tuning, layer, target);
     }
-    return tile;
+    return tuning;
 }
 
 static void vector_kernels(const struct layer *layer, const struct target *target, int needs_dx,
                            struct layer_kernels *out) {
     const struct convolutional *conv = layer->description;
     struct shape in = layer->inputs[0], result = layer->plan.output;
-    struct tile_sizes tile = choose_tile(layer, target);
+    struct tuning tuning = choose_tuning(layer, target);
     int c = in.c / conv->groups, k = conv->filters / conv->groups;
     int taps = conv->size * conv->size;
     size_t groups = (size_t)conv->groups, tiles = (size_t)target->tiling.tiles;
-    size_t lanes = (size_t)(target->tiling.tile / (tile.vector * tile.vectors));
-    size_t block = (size_t)tile.block;
+    size_t lanes = (size_t)(target->tiling.tile / (tuning.vector * tuning.vectors));
+    size_t block = (size_t)tuning.block;
     const char *file = "conv_vector.cl";
     struct kernel_spec *specs = out->specs;
 
     specs[PACK_FORWARD] = kernel_spec(file, "conv_pack_forward", block, (size_t)(taps * c),
-                                      groups * blocks(k, tile.block));
+                                      groups * blocks(k, tuning.block));
     specs[FORWARD] =
-        kernel_spec(file, "conv_forward", lanes, (size_t)result.h * blocks(result.w, tile.span),
-                    tiles * groups * blocks(k, tile.block));
+        kernel_spec(file, "conv_forward", lanes, (size_t)result.h * blocks(result.w, tuning.span),
+                    tiles * groups * blocks((int)blocks(k, tuning.block), tuning.blocks));
     out->scratch_bytes =
-        groups * blocks(k, tile.block) * block * (size_t)(taps * c) * sizeof(float);
+        groups * blocks(k, tuning.block) * block * (size_t)(taps * c) * sizeof(float);
     if (needs_dx) {
         specs[PACK_BACKWARD] = kernel_spec(file, "conv_pack_backward", block, (size_t)(taps * k),
-                                           groups * blocks(c, tile.block));
-        specs[BACKWARD_DATA] = kernel_spec(file, "conv_backward_data", lanes,
-                                           (size_t)in.h * blocks(in.w, tile.span_data),
-                                           tiles * groups * blocks(c, tile.block));
-        size_t bytes = groups * blocks(c, tile.block) * block * (size_t)(taps * k) * sizeof(float);
+                                           groups * blocks(c, tuning.block));
+        specs[BACKWARD_DATA] = kernel_spec(
+            file, "conv_backward_data", lanes, (size_t)in.h * blocks(in.w, tuning.span_data),
+            tiles * groups * blocks((int)blocks(c, tuning.block), tuning.blocks));
+        size_t bytes =
+            groups * blocks(c, tuning.block) * block * (size_t)(taps * k) * sizeof(float);
         if (bytes > out->scratch_bytes)
             out->scratch_bytes = bytes;
     }
     specs[BACKWARD_FILTER] =
-        kernel_spec(file, "conv_backward_filter", (size_t)conv->size, blocks(c, tile.channels),
-                    groups * blocks(k, tile.filters));
+        kernel_spec(file, "conv_backward_filter", blocks(conv->size, tuning.tap_rows),
+                    blocks(c, tuning.channels * tuning.channel_blocks),
+                    groups * blocks(k, tuning.filters * tuning.filter_blocks));
     for (int i = PACK_FORWARD; i <= BACKWARD_FILTER; i++) {
         if (!specs[i].file)
             continue;
         /* On a CPU one work-item is a work-group; the images of a tile make one elsewhere. */
         if (target->device.is_cpu && i != PACK_FORWARD && i != PACK_BACKWARD)
             specs[i].local[0] = specs[i].local[1] = specs[i].local[2] = 1;
-        kernel_define(&specs[i], "TUNE_VECTOR", tile.vector);
-        kernel_define(&specs[i], "TUNE_VECTORS", tile.vectors);
-        kernel_define(&specs[i], "TUNE_BLOCK", tile.block);
-        kernel_define(&specs[i], "TUNE_SPAN", tile.span);
-        kernel_define(&specs[i], "TUNE_SPAN_DATA", tile.span_data);
-        kernel_define(&specs[i], "TUNE_FILTERS", tile.filters);
-        kernel_define(&specs[i], "TUNE_CHANNELS", tile.channels);
+        kernel_define(&specs[i], "TUNE_VECTOR", tuning.vector);
+        kernel_define(&specs[i], "TUNE_VECTORS", tuning.vectors);
+        kernel_define(&specs[i], "TUNE_BLOCK", tuning.block);
+        kernel_define(&specs[i], "TUNE_BLOCKS", tuning.blocks);
+        kernel_define(&specs[i], "TUNE_DEPTH", tuning.depth);
+        kernel_define(&specs[i], "TUNE_DEPTH_DATA", tuning.depth_data);
+        kernel_define(&specs[i], "TUNE_TAP_ROWS", tuning.tap_rows);
+        kernel_define(&specs[i], "TUNE_FILTER_BLOCKS", tuning.filter_blocks);
+        kernel_define(&specs[i], "TUNE_CHANNEL_BLOCKS", tuning.channel_blocks);
+        kernel_define(&specs[i], "TUNE_RUN", tuning.run);
+        kernel_define(&specs[i], "TUNE_SPAN", tuning.span);
+        kernel_define(&specs[i], "TUNE_SPAN_DATA", tuning.span_data);
+        kernel_define(&specs[i], "TUNE_FILTERS", tuning.filters);
+        kernel_define(&specs[i], "TUNE_CHANNELS", tuning.channels);
     }
 }
 
