@@ -55,7 +55,14 @@ static int infer(struct layer *layer) {
     return 0;
 }
 
-enum { FORWARD, FORWARD_BIAS, BACKWARD_DATA, BACKWARD_WEIGHT, BACKWARD_BIAS };
+enum {
+    FORWARD,
+    FORWARD_BIAS,
+    BACKWARD_DATA,
+    BACKWARD_WEIGHT,
+    TRANSPOSE, /* of the input, for BACKWARD_WEIGHT */
+    BACKWARD_BIAS,
+};
 
 /* The three products. A tile of activations is a matrix of features x T images. */
 static struct gemm product(const struct layer *layer, struct tiling tiling, int which) {
@@ -100,10 +107,17 @@ static void kernels(const struct layer *layer, const struct target *target, int 
     double w = (double)parameter_elements(&layer->plan.parameters[0]) * sizeof(float);
     for (int i = 0; i < (needs_dx ? 3 : 2); i++) {
         struct gemm gemm = product(layer, target->tiling, products[i]);
-        out->specs[products[i]] = gemm_spec(&gemm, target, gemm_provider(&gemm, target));
-        kernel_work(&out->specs[products[i]], passes[i],
+        struct gemm_specs specs = gemm_specs(&gemm, target, gemm_provider(&gemm, target));
+        kernel_work(&specs.product, passes[i],
                     2.0 * (double)layer->plan.macs * target->tiling.batch,
                     x + y + (i == 1 ? 2 : 1) * w);
+        out->specs[products[i]] = specs.product;
+        if (specs.transpose.file) {
+            kernel_work(&specs.transpose, passes[i], 0, 2 * x);
+            out->specs[TRANSPOSE] = specs.transpose;
+        }
+        if (specs.scratch_bytes > out->scratch_bytes)
+            out->scratch_bytes = specs.scratch_bytes;
     }
     enum activation activation = (enum activation)connected->activation;
     out->specs[FORWARD_BIAS] = bias_activation_forward_spec(target, layer->plan.output, activation);
@@ -114,7 +128,9 @@ static void kernels(const struct layer *layer, const struct target *target, int 
 static int multiply(const struct layer_run *run, int which, const struct buffer *a,
                     const struct buffer *b, struct buffer *c) {
     struct gemm gemm = product(run->layer, run->target->tiling, which);
-    return gemm_run(&gemm, run->device, run->kernels[which], a, b, c);
+    return gemm_run(&gemm, run->device, run->kernels[which],
+                    which == BACKWARD_WEIGHT ? run->kernels[TRANSPOSE] : NULL, a, b, c,
+                    run->scratch);
 }
 
 static int forward(const struct layer_run *run) {

@@ -6,7 +6,8 @@
 /* Whether the vector kernels can run a product: one index must be made of whole vectors. */
 static int fits_vectors(const struct gemm *gemm, int vector) {
     if (gemm->transpose_b)
-        return gemm->k % vector == 0 && !gemm->transpose_a && gemm->stride_c == 0;
+        return (gemm->k % vector == 0 || gemm->n % vector == 0) && !gemm->transpose_a &&
+               gemm->stride_c == 0;
     return gemm->n % vector == 0;
 }
 
@@ -22,58 +23,95 @@ static size_t blocks(int size, int block) {
     return (size_t)((size + block - 1) / block);
 }
 
-static struct kernel_spec vector_spec(const struct gemm *gemm, const struct target *target) {
-    int vector = target_vector(target);
-    int rows, vectors = 1, columns = 1;
-    struct kernel_spec spec;
-    if (gemm->transpose_b) {
-        rows = target_registers(target) >= 32 ? 6 : 4;
-        columns = target_registers(target) >= 32 ? 4 : 3;
-        spec = kernel_spec("gemm_vector.cl", "gemm_lanes_sum", blocks(gemm->n, columns),
-                           blocks(gemm->m, rows), 1);
-    } else {
-        vectors = gemm->n % (2 * vector) == 0 ? 2 : 1;
-        rows = target_registers(target) >= 32 ? 12 : 6;
-        spec = kernel_spec("gemm_vector.cl", "gemm_lanes_n", (size_t)(gemm->n / (vector * vectors)),
-                           blocks(gemm->m, rows), 1);
-    }
-    if (target->device.is_cpu)
+static void define_problem(struct kernel_spec *spec, const struct gemm *gemm) {
+    kernel_define(spec, "M", gemm->m);
+    kernel_define(spec, "N", gemm->n);
+    kernel_define(spec, "N_SUM", gemm->k);
+    kernel_define(spec, "TRANSPOSE_A", gemm->transpose_a);
+    kernel_define(spec, "TRANSPOSE_B", gemm->transpose_b);
+    kernel_define(spec, "BATCH", gemm->batch);
+    kernel_define(spec, "STRIDE_A", gemm->stride_a);
+    kernel_define(spec, "STRIDE_B", gemm->stride_b);
+    kernel_define(spec, "STRIDE_C", gemm->stride_c);
+    kernel_define(spec, "ACCUMULATE", gemm->accumulate);
+}
+
+/* Columns run along the lanes. */
+static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct target *target) {
+    int vector = target_vector(target), is_cpu = target->device.is_cpu;
+    int vectors = gemm->n % (2 * vector) == 0 ? 2 : 1, width = vector * vectors;
+    int rows = (target_registers(target) >= 32 ? 24 : 12) / vectors;
+    /* Packing makes sense where the same rows serve several columns and batches: on a CPU. */
+    int pack = is_cpu && gemm->transpose_a && gemm->stride_a == 0;
+    int panel = pack ? 48 : rows;
+    int columns = pack ? gemm->n / width : 1;
+    struct kernel_spec spec =
+        kernel_spec("gemm_vector.cl", "gemm_lanes_n", (size_t)(gemm->n / width / columns),
+                    blocks(gemm->m, panel), 1);
+    if (is_cpu)
         spec.local[0] = spec.local[1] = spec.local[2] = 1;
+    define_problem(&spec, gemm);
     kernel_define(&spec, "TUNE_VECTOR", vector);
     kernel_define(&spec, "TUNE_VECTORS", vectors);
     kernel_define(&spec, "TUNE_ROWS", rows);
     kernel_define(&spec, "TUNE_COLUMNS", columns);
-    kernel_define(&spec, "TUNE_DEPTH", 512);
+    kernel_define(&spec, "TUNE_PANEL", panel);
+    kernel_define(&spec, "TUNE_PACK", pack);
+    kernel_define(&spec, "TUNE_DEPTH", pack ? 128 : 512);
     return spec;
 }
 
-struct kernel_spec gemm_spec(const struct gemm *gemm, const struct target *target,
+/* The terms of the sum run along the lanes. */
+static struct kernel_spec lanes_sum_spec(const struct gemm *gemm, const struct target *target) {
+    int many = target_registers(target) >= 32;
+    int rows = many ? 6 : 4, columns = many ? 4 : 3;
+    struct kernel_spec spec = kernel_spec("gemm_vector.cl", "gemm_lanes_sum",
+                                          blocks(gemm->n, columns), blocks(gemm->m, rows), 1);
+    if (target->device.is_cpu)
+        spec.local[0] = spec.local[1] = spec.local[2] = 1;
+    define_problem(&spec, gemm);
+    kernel_define(&spec, "TUNE_VECTOR", target_vector(target));
+    kernel_define(&spec, "TUNE_ROWS", rows);
+    kernel_define(&spec, "TUNE_COLUMNS", columns);
+    return spec;
+}
+
+/* B' turned around once is worth it: it is small beside what the product computes, and then no
+ * lanes need summing. */
+static struct gemm_specs turned_specs(const struct gemm *gemm, const struct target *target) {
+    struct gemm_specs specs = {.transpose =
+                                   kernel_spec("gemm_vector.cl", "gemm_transpose", (size_t)gemm->n,
+                                               (size_t)gemm->k, (size_t)gemm->batch)};
+    define_problem(&specs.transpose, gemm);
+    struct gemm turned = *gemm;
+    turned.transpose_b = 0;
+    turned.stride_b = (long)gemm->n * gemm->k;
+    specs.product = lanes_n_spec(&turned, target);
+    specs.scratch_bytes = sizeof(float) * (size_t)turned.stride_b * (size_t)gemm->batch;
+    return specs;
+}
+
+struct gemm_specs gemm_specs(const struct gemm *gemm, const struct target *target,
                              enum gemm_provider provider) {
-    struct kernel_spec spec = {0};
+    struct gemm_specs specs = {0};
     if (provider == GEMM_CLBLAST)
-        return spec;
-    if (provider == GEMM_VECTOR)
-        spec = vector_spec(gemm, target);
-    else
-        spec = kernel_spec("gemm_reference.cl", "gemm", (size_t)gemm->n, (size_t)gemm->m,
-                           gemm->stride_c ? (size_t)gemm->batch : 1);
-    kernel_define(&spec, "M", gemm->m);
-    kernel_define(&spec, "N", gemm->n);
-    kernel_define(&spec, "N_SUM", gemm->k);
-    kernel_define(&spec, "TRANSPOSE_A", gemm->transpose_a);
-    kernel_define(&spec, "TRANSPOSE_B", gemm->transpose_b);
-    kernel_define(&spec, "BATCH", gemm->batch);
-    kernel_define(&spec, "STRIDE_A", gemm->stride_a);
-    kernel_define(&spec, "STRIDE_B", gemm->stride_b);
-    kernel_define(&spec, "STRIDE_C", gemm->stride_c);
-    kernel_define(&spec, "ACCUMULATE", gemm->accumulate);
-    return spec;
+        return specs;
+    if (provider == GEMM_REFERENCE) {
+        specs.product = kernel_spec("gemm_reference.cl", "gemm", (size_t)gemm->n, (size_t)gemm->m,
+                                    gemm->stride_c ? (size_t)gemm->batch : 1);
+        define_problem(&specs.product, gemm);
+    } else if (!gemm->transpose_b) {
+        specs.product = lanes_n_spec(gemm, target);
+    } else if (gemm->n % target_vector(target) == 0) {
+        specs = turned_specs(gemm, target);
+    } else {
+        specs.product = lanes_sum_spec(gemm, target);
+    }
+    return specs;
 }
 
-int gemm_run(const struct gemm *gemm, struct device *device, struct kernel *kernel,
-             const struct buffer *a, const struct buffer *b, struct buffer *c) {
-    if (kernel)
-        return LAUNCH(kernel, BUFFER(a), BUFFER(b), BUFFER(c));
+static int run_blas(const struct gemm *gemm, struct device *device, const struct buffer *a,
+                    const struct buffer *b, struct buffer *c) {
     for (int t = 0; t < gemm->batch; t++) {
         int add = gemm->accumulate || (gemm->stride_c == 0 && t > 0);
         TRY(blas_gemm(device, gemm->transpose_a, gemm->transpose_b, (size_t)gemm->m,
@@ -82,4 +120,16 @@ int gemm_run(const struct gemm *gemm, struct device *device, struct kernel *kern
                       (size_t)(t * gemm->stride_c)));
     }
     return 0;
+}
+
+int gemm_run(const struct gemm *gemm, struct device *device, struct kernel *product,
+             struct kernel *transpose, const struct buffer *a, const struct buffer *b,
+             struct buffer *c, struct buffer *scratch) {
+    if (!product)
+        return run_blas(gemm, device, a, b, c);
+    if (transpose) {
+        TRY(LAUNCH(transpose, BUFFER(b), BUFFER(scratch)));
+        b = scratch;
+    }
+    return LAUNCH(product, BUFFER(a), BUFFER(b), BUFFER(c));
 }

@@ -24,12 +24,20 @@ enum gemm_provider { GEMM_REFERENCE, GEMM_VECTOR, GEMM_CLBLAST };
 /* The provider for a product on a target. */
 enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *target);
 
-/* The kernel of our own that a provider needs; its file is NULL for CLBlast. */
-struct kernel_spec gemm_spec(const struct gemm *gemm, const struct target *target,
+/* What a provider needs: kernels of our own (none, for CLBlast), and scratch memory. */
+struct gemm_specs {
+    struct kernel_spec product;
+    struct kernel_spec transpose; /* turns B around into the scratch memory first */
+    size_t scratch_bytes;
+};
+
+struct gemm_specs gemm_specs(const struct gemm *gemm, const struct target *target,
                              enum gemm_provider provider);
 
-/* Enqueues the product; `kernel` was made from gemm_spec, and is NULL for CLBlast. */
-int gemm_run(const struct gemm *gemm, struct device *device, struct kernel *kernel,
-             const struct buffer *a, const struct buffer *b, struct buffer *c);
+/* Enqueues the product. The kernels were made from gemm_specs, and are NULL where it has none;
+ * `scratch` too where it needs none. */
+int gemm_run(const struct gemm *gemm, struct device *device, struct kernel *product,
+             struct kernel *transpose, const struct buffer *a, const struct buffer *b,
+             struct buffer *c, struct buffer *scratch);
 
 #endif
