@@ -49,8 +49,14 @@ WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float 
         const int p1 = min(p0 + TUNE_DEPTH, N_SUM);
 #if TUNE_PACK
         for (int p = p0; p < p1; p++) {
-            for (int i = 0; i < TUNE_PANEL; i++)
-                panel[(p - p0) * TUNE_PANEL + i] = a[A_AT(row_first + i, p)];
+            float *terms = panel + (p - p0) * TUNE_PANEL;
+            if (TRANSPOSE_A && row_first + TUNE_PANEL <= M) {
+                for (int i = 0; i < TUNE_PANEL; i++)
+                    terms[i] = a[(size_t)p * M + row_first + i];
+            } else {
+                for (int i = 0; i < TUNE_PANEL; i++)
+                    terms[i] = a[A_AT(row_first + i, p)];
+            }
         }
 #endif
         for (int t = 0; t < (STRIDE_C == 0 ? 1 : BATCH); t++) {

@@ -1,8 +1,12 @@
+/* madvise, which POSIX does not have in this form */
+#define _DEFAULT_SOURCE
+
 #include "cl/buffer.h"
 
 #include "cl/internal.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 static double mebibytes(uint64_t bytes) {
     return (double)bytes / (1 << 20);
@@ -20,6 +24,29 @@ static int out_of_memory(const struct device *device, size_t bytes, const char *
         mebibytes(info->global_memory), mebibytes(info->allocation_max));
 }
 
+/* A CPU's kernels that walk over channels touch a page for each: more than its tables of 4 KiB
+ * pages hold. So large buffers of a device that works in the host's memory are allocated here, in
+ * huge pages where the system has them. NULL: leave it to the driver. */
+static void *huge_pages(const struct device *device, size_t bytes) {
+    enum { HUGE_PAGE = 2 << 20 };
+    void *memory = NULL;
+#ifdef MADV_HUGEPAGE
+    if (!device->info.is_cpu || !device->info.is_unified || bytes < 2 * (size_t)HUGE_PAGE)
+        return NULL;
+    size_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    if (posix_memalign(&memory, HUGE_PAGE, whole) != 0)
+        return NULL;
+    (void)madvise(memory, whole, MADV_HUGEPAGE); /* advice: without it pages are just small */
+#endif
+    return memory;
+}
+
+/* Views keep their parent's memory alive: it is OpenCL that knows when the last one goes. */
+static void CL_CALLBACK free_host_memory(cl_mem memory, void *host) {
+    (void)memory;
+    free(host);
+}
+
 int buffer_create(struct buffer **out, struct device *device, size_t bytes, const char *what) {
     const struct device_info *info = &device->info;
     /* Many drivers allocate at the first use and fail then, without a message: so ask beforehand.
@@ -31,11 +58,18 @@ int buffer_create(struct buffer **out, struct device *device, size_t bytes, cons
     if (!buffer)
         return error_no_memory(what, sizeof *buffer);
     cl_int code;
+    void *host = huge_pages(device, bytes);
     buffer->device = device;
     buffer->bytes = bytes;
     buffer->memory =
-        clCreateBuffer(device->context, CL_MEM_READ_WRITE, bytes ? bytes : 1, NULL, &code);
+        clCreateBuffer(device->context, CL_MEM_READ_WRITE | (host ? CL_MEM_USE_HOST_PTR : 0),
+                       bytes ? bytes : 1, host, &code);
+    if (code == CL_SUCCESS && host)
+        code = clSetMemObjectDestructorCallback(buffer->memory, free_host_memory, host);
     if (code != CL_SUCCESS) {
+        if (buffer->memory)
+            (void)clReleaseMemObject(buffer->memory);
+        free(host);
         free(buffer);
         if (code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES ||
             code == CL_INVALID_BUFFER_SIZE)

@@ -97,6 +97,7 @@ static struct device_info query(cl_device_id id, int index) {
     else if (type & CL_DEVICE_TYPE_ACCELERATOR)
         info.kind = "accelerator";
     info.is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
+    info.is_unified = QUERY(id, CL_DEVICE_HOST_UNIFIED_MEMORY, cl_bool) != 0;
     info.compute_units = (int)QUERY(id, CL_DEVICE_MAX_COMPUTE_UNITS, cl_uint);
     info.clock_mhz = (int)QUERY(id, CL_DEVICE_MAX_CLOCK_FREQUENCY, cl_uint);
     info.vector_width = (int)QUERY(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, cl_uint);

@@ -21,6 +21,7 @@ struct device_info {
     char version[DEVICE_TEXT]; /* "OpenCL 3.0 ..." */
     const char *kind;          /* "CPU", "GPU", "accelerator", "other" */
     int is_cpu;
+    int is_unified; /* it works in the host's memory */
     int compute_units;
     int clock_mhz;
     int vector_width; /* native, in floats */
