@@ -143,8 +143,8 @@ struct tuning {
 enum {
     /* Bytes of the nearest cache that what is read again and again may fill: most of 32 KiB. */
     NEAREST_CACHE = 20480,
-    /* Bytes of sums that backward filter may keep in the second cache: a quarter of 512 KiB. */
-    SUMS = 131072,
+    /* Bytes of sums that backward filter may keep in the second cache. */
+    SUMS = 98304,
 };
 
 static int clamp(int value, int least, int most) {
@@ -175,9 +175,9 @@ static void tune_for_cpu(struct tuning *tuning, const struct layer *layer,
 
     tuning->channels = clamp(accumulators >= 24 ? 4 : 3, 1, c);
     tuning->filters = accumulators / tuning->channels;
-    /* All rows of taps at once, if that leaves room for a few register tiles. */
+    /* As many rows of taps at once as leave room for eight register tiles. */
     int row_of_sums = conv->size * accumulators * tuning->vector * (int)sizeof(float);
-    tuning->tap_rows = conv->size * row_of_sums * 8 <= SUMS ? conv->size : 1;
+    tuning->tap_rows = clamp(SUMS / (8 * row_of_sums), 1, conv->size);
     int pairs = clamp(SUMS / (tuning->tap_rows * row_of_sums), 1, 32);
     tuning->channel_blocks = clamp(pairs / 8, 1, (c + tuning->channels - 1) / tuning->channels);
     tuning->filter_blocks = clamp(pairs / tuning->channel_blocks, 1, 8);

@@ -4,6 +4,7 @@
 #include "support/layer_bench.h"
 #include "support/numbers.h"
 #include "support/suite.h"
+#include "support/tuning.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,7 +260,8 @@ END_TEST
 /* ---- every register tile gives the same ---- */
 
 struct register_tile {
-    int vector, vectors, block, span, span_data, filters, channels;
+    int vector, vectors, block, blocks, span, span_data, depth;
+    int filters, channels, filter_blocks, channel_blocks, tap_rows, run;
 };
 
 static const struct conv_case tuned_case = {.in = {10, 5, 4},
@@ -272,24 +274,17 @@ static const struct conv_case tuned_case = {.in = {10, 5, 4},
                                             .groups = 2,
                                             .activation = ACTIVATION_LINEAR};
 
-static size_t blocks(int size, int block) {
-    return (size_t)((size + block - 1) / block);
-}
-
-static void redefine(struct kernel_spec *spec, const char *name, long value) {
-    for (int i = 0; i < spec->define_count; i++) {
-        if (strcmp(spec->defines[i].name, name) == 0) {
-            (void)snprintf(spec->defines[i].value, sizeof spec->defines[i].value, "%ld", value);
-            return;
-        }
-    }
-    ck_abort_msg("%s has no %s", spec->function, name);
-}
-
 static void redefine_tile(struct kernel_spec *spec, const struct register_tile *tile) {
     redefine(spec, "TUNE_VECTOR", tile->vector);
     redefine(spec, "TUNE_VECTORS", tile->vectors);
     redefine(spec, "TUNE_BLOCK", tile->block);
+    redefine(spec, "TUNE_BLOCKS", tile->blocks);
+    redefine(spec, "TUNE_DEPTH", tile->depth);
+    redefine(spec, "TUNE_DEPTH_DATA", tile->depth);
+    redefine(spec, "TUNE_FILTER_BLOCKS", tile->filter_blocks);
+    redefine(spec, "TUNE_CHANNEL_BLOCKS", tile->channel_blocks);
+    redefine(spec, "TUNE_TAP_ROWS", tile->tap_rows);
+    redefine(spec, "TUNE_RUN", tile->run);
     redefine(spec, "TUNE_SPAN", tile->span);
     redefine(spec, "TUNE_SPAN_DATA", tile->span_data);
     redefine(spec, "TUNE_FILTERS", tile->filters);
@@ -305,12 +300,13 @@ static void set_geometry(struct kernel_spec *spec, const struct register_tile *t
         {(size_t)tile->block, (size_t)(9 * channels),
          (size_t)groups * blocks(filters, tile->block)},
         {lanes, (size_t)c->in.h * blocks(c->in.w, tile->span),
-         (size_t)(tiles * groups) * blocks(filters, tile->block)},
+         (size_t)(tiles * groups) * blocks(filters, tile->block * tile->blocks)},
         {(size_t)tile->block, (size_t)(9 * filters),
          (size_t)groups * blocks(channels, tile->block)},
         {lanes, (size_t)c->in.h * blocks(c->in.w, tile->span_data),
-         (size_t)(tiles * groups) * blocks(channels, tile->block)},
-        {3, blocks(channels, tile->channels), (size_t)groups * blocks(filters, tile->filters)},
+         (size_t)(tiles * groups) * blocks(channels, tile->block * tile->blocks)},
+        {blocks(3, tile->tap_rows), blocks(channels, tile->channels * tile->channel_blocks),
+         (size_t)groups * blocks(filters, tile->filters * tile->filter_blocks)},
     };
     static const char *const functions[] = {"conv_pack_forward", "conv_forward",
                                             "conv_pack_backward", "conv_backward_data",
@@ -345,16 +341,10 @@ static void retune(struct layer_bench *bench, const struct register_tile *tile) 
 }
 
 static const struct register_tile register_tiles[] = {
-    {.vector = 1, .vectors = 1, .block = 1, .span = 1, .span_data = 1, .filters = 1, .channels = 1},
-    {.vector = 2, .vectors = 4, .block = 7, .span = 4, .span_data = 3, .filters = 7, .channels = 5},
-    {.vector = 4, .vectors = 2, .block = 3, .span = 3, .span_data = 2, .filters = 2, .channels = 2},
-    {.vector = 16,
-     .vectors = 1,
-     .block = 8,
-     .span = 9,
-     .span_data = 9,
-     .filters = 9,
-     .channels = 7},
+    {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    {2, 4, 7, 1, 4, 3, 2, 7, 5, 1, 1, 3, 2},
+    {4, 2, 3, 2, 3, 2, 3, 2, 2, 3, 2, 2, 3},  /* the last blocks are not whole */
+    {16, 1, 8, 3, 9, 9, 9, 9, 7, 2, 2, 4, 9}, /* more of everything than there is */
 };
 
 START_TEST(conv_gives_the_same_with_every_register_tile) {

@@ -1,6 +1,6 @@
-/* Read before a file that clang-tidy looks at. Its analyzer sees one source file at a time and does not
- * know what base/error.h promises: that these return a negative code. Without that it follows paths on
- * which a failure goes unnoticed, and finds null pointers there. */
+/* Read before a file that clang-tidy looks at. Its analyzer sees one source file at a time and does
+ * not know what base/error.h promises: that these return a negative code. Without that it follows
+ * paths on which a failure goes unnoticed, and finds null pointers there. */
 #ifndef LINT_CONTRACT_H
 #define LINT_CONTRACT_H
 

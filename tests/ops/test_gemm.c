@@ -4,6 +4,7 @@
 #include "support/guarded.h"
 #include "support/numbers.h"
 #include "support/suite.h"
+#include "support/tuning.h"
 
 #include "ops/gemm.h"
 
@@ -105,9 +106,10 @@ static double *expected(const struct gemm *gemm, const float *a, const float *b,
 }
 
 static void check_product(const char *what, const struct gemm *gemm,
-                          const struct kernel_spec *spec) {
+                          const struct gemm_specs *specs) {
     struct operand a, b, c;
-    struct kernel *kernel = NULL;
+    struct guarded scratch = {0};
+    struct kernel *product = NULL, *transpose = NULL;
     operand_create(&a, span_of(gemm, gemm->stride_a, gemm->m * gemm->k), 1);
     operand_create(&b, span_of(gemm, gemm->stride_b, gemm->k * gemm->n), 2);
     operand_create(&c, span_of(gemm, gemm->stride_c, gemm->m * gemm->n), 3);
@@ -116,16 +118,24 @@ static void check_product(const char *what, const struct gemm *gemm,
     guarded_write(&b.buffer, b.values);
     if (gemm->accumulate)
         guarded_write(&c.buffer, c.values);
-    if (spec->file)
-        ck_succeeds(kernel_create(&kernel, test_device(), spec));
+    if (specs->product.file)
+        ck_succeeds(kernel_create(&product, test_device(), &specs->product));
+    if (specs->transpose.file)
+        ck_succeeds(kernel_create(&transpose, test_device(), &specs->transpose));
+    if (specs->scratch_bytes)
+        guarded_create(&scratch, specs->scratch_bytes, "scratch");
 
-    ck_succeeds(gemm_run(gemm, test_device(), kernel, a.buffer.view, b.buffer.view, c.buffer.view));
+    ck_succeeds(gemm_run(gemm, test_device(), product, transpose, a.buffer.view, b.buffer.view,
+                         c.buffer.view, scratch.view));
     guarded_read(&c.buffer, c.values);
     guarded_check(&c.buffer, what);
     int64_t terms = (int64_t)gemm->k * (gemm->stride_c ? 1 : gemm->batch);
     check_close(what, c.values, want, c.count, sum_tolerance(terms));
     free(want);
-    kernel_free(kernel);
+    kernel_free(product);
+    kernel_free(transpose);
+    if (specs->scratch_bytes)
+        guarded_free(&scratch);
     operand_free(&a);
     operand_free(&b);
     operand_free(&c);
@@ -135,11 +145,11 @@ static void check_with(const struct gemm *gemm, const struct target *target,
                        enum gemm_provider provider) {
     static const char *const names[] = {"reference", "vector", "CLBlast"};
     char what[128];
-    struct kernel_spec spec = gemm_spec(gemm, target, provider);
+    struct gemm_specs specs = gemm_specs(gemm, target, provider);
     (void)snprintf(what, sizeof what, "%s %s%s: %d x %d x %d, %d times: C", names[provider],
                    gemm->transpose_a ? "A'" : "A", gemm->transpose_b ? "B'" : "B", gemm->m, gemm->n,
                    gemm->k, gemm->batch);
-    check_product(what, gemm, &spec);
+    check_product(what, gemm, &specs);
 }
 
 /* ---- providers ---- */
@@ -200,11 +210,13 @@ START_TEST(gemm_provider_is_the_reference_where_no_vector_fits) {
     ck_assert_int_eq(gemm_provider(&odd, &target), GEMM_REFERENCE);
     struct gemm even = {.m = 4, .n = 16, .k = 7, .batch = 1};
     ck_assert_int_eq(gemm_provider(&even, &target), GEMM_VECTOR);
-    even.transpose_b = 1; /* now the sum runs along the lanes */
+    even.transpose_b = 1; /* B can be turned around */
+    ck_assert_int_eq(gemm_provider(&even, &target), GEMM_VECTOR);
+    even.n = 15; /* now the sum would have to run along the lanes */
     ck_assert_int_eq(gemm_provider(&even, &target), GEMM_REFERENCE);
     even.k = 24;
     ck_assert_int_eq(gemm_provider(&even, &target), GEMM_VECTOR);
-    even.stride_c = 64; /* that form sums into one C */
+    even.stride_c = 60; /* those forms sum into one C */
     ck_assert_int_eq(gemm_provider(&even, &target), GEMM_REFERENCE);
 }
 END_TEST
@@ -218,58 +230,57 @@ START_TEST(gemm_provider_follows_technique_and_device) {
     ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_CLBLAST);
     target.device.is_cpu = 1;
     ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
-    ck_assert_ptr_null(gemm_spec(&gemm, &target, GEMM_CLBLAST).file);
+    ck_assert_ptr_null(gemm_specs(&gemm, &target, GEMM_CLBLAST).product.file);
 }
 END_TEST
 
 /* ---- every register tile gives the same ---- */
 
-static void redefine(struct kernel_spec *spec, const char *name, long value) {
-    for (int i = 0; i < spec->define_count; i++) {
-        if (strcmp(spec->defines[i].name, name) == 0) {
-            (void)snprintf(spec->defines[i].value, sizeof spec->defines[i].value, "%ld", value);
-            return;
-        }
-    }
-    ck_abort_msg("%s has no %s", spec->function, name);
-}
-
-static size_t blocks(int size, int block) {
-    return (size_t)((size + block - 1) / block);
-}
-
 struct register_tile {
-    int vector, vectors, rows, columns, depth;
+    int vector, vectors, rows, depth;
+    int sum_columns;          /* of gemm_lanes_sum */
+    int columns, panel, pack; /* of gemm_lanes_n */
 };
 
 /* Sets a tile, and the geometry that gemm_vector.cl says goes with it. */
 static void retune(struct kernel_spec *spec, const struct gemm *gemm,
                    const struct register_tile *tile) {
     redefine(spec, "TUNE_VECTOR", tile->vector);
-    redefine(spec, "TUNE_VECTORS", tile->vectors);
     redefine(spec, "TUNE_ROWS", tile->rows);
-    redefine(spec, "TUNE_COLUMNS", tile->columns);
+    if (strcmp(spec->function, "gemm_lanes_sum") == 0) {
+        redefine(spec, "TUNE_COLUMNS", tile->sum_columns);
+        spec->global[0] = blocks(gemm->n, tile->sum_columns);
+        spec->global[1] = blocks(gemm->m, tile->rows);
+        return;
+    }
+    redefine(spec, "TUNE_VECTORS", tile->vectors);
     redefine(spec, "TUNE_DEPTH", tile->depth);
-    spec->global[0] = gemm->transpose_b ? blocks(gemm->n, tile->columns)
-                                        : (size_t)(gemm->n / (tile->vector * tile->vectors));
-    spec->global[1] = blocks(gemm->m, tile->rows);
+    redefine(spec, "TUNE_COLUMNS", tile->columns);
+    redefine(spec, "TUNE_PANEL", tile->panel);
+    redefine(spec, "TUNE_PACK", tile->pack && gemm->stride_a == 0);
+    spec->global[0] = (size_t)(gemm->n / (tile->vector * tile->vectors * tile->columns));
+    spec->global[1] = blocks(gemm->m, tile->panel);
 }
 
 static const struct register_tile register_tiles[] = {
-    {1, 1, 1, 1, 1},
-    {2, 4, 7, 5, 4},
-    {8, 1, 16, 2, 9}, /* more rows than there are */
-    {16, 1, 3, 3, 64},
+    {1, 1, 1, 1, 1, 2, 3, 1},
+    {2, 4, 7, 4, 5, 2, 7, 0},
+    {8, 1, 16, 9, 2, 1, 16, 1}, /* more rows than there are */
+    {16, 1, 3, 64, 3, 1, 6, 1},
 };
 
 START_TEST(gemm_gives_the_same_with_every_register_tile) {
-    static const struct gemm_size size = {13, 11, 16, 2, 0};
-    struct target target = target_of(TECHNIQUE_VECTOR, size.lanes);
-    struct gemm products[] = {forward_product(&size), data_product(&size), weight_product(&size)};
-    for (int i = 0; i < 3; i++) {
-        struct kernel_spec spec = gemm_spec(&products[i], &target, GEMM_VECTOR);
-        retune(&spec, &products[i], &register_tiles[_i]);
-        check_product("C", &products[i], &spec);
+    /* The second size has whole vectors of inputs, so that B is turned around. */
+    static const struct gemm_size tuned[] = {{13, 11, 16, 2, 0}, {13, 32, 16, 2, 0}};
+    for (int size = 0; size < 2; size++) {
+        struct target target = target_of(TECHNIQUE_VECTOR, tuned[size].lanes);
+        struct gemm products[] = {forward_product(&tuned[size]), data_product(&tuned[size]),
+                                  weight_product(&tuned[size])};
+        for (int i = size ? 2 : 0; i < 3; i++) {
+            struct gemm_specs specs = gemm_specs(&products[i], &target, GEMM_VECTOR);
+            retune(&specs.product, &products[i], &register_tiles[_i]);
+            check_product("C", &products[i], &specs);
+        }
     }
 }
 END_TEST

@@ -7,10 +7,10 @@
 #include "base/error.h"
 
 /* Asserts that a call succeeded, and shows its message when not. */
-#define ck_succeeds(x)                                                                             \
-    do {                                                                                           \
-        if ((x) < 0)                                                                               \
-            ck_abort_msg("%s failed: %s", #x, error_message());                                    \
+#define ck_succeeds(x)                                          \
+    do {                                                        \
+        if ((x) < 0)                                            \
+            ck_abort_msg("%s failed: %s", #x, error_message()); \
     } while (0)
 
 /* Asserts that a call failed with this code and that its message contains text. */
