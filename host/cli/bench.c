@@ -39,12 +39,27 @@ struct report {
     int time_count;
 };
 
+/* A limit is what was reached at best. */
+static void keep_best(struct device_limits *best, const struct device_limits *other) {
+    best->flops = fmax(best->flops, other->flops);
+    best->bytes = fmax(best->bytes, other->bytes);
+    best->to_device = fmax(best->to_device, other->to_device);
+    best->from_device = fmax(best->from_device, other->from_device);
+    best->launch_seconds = fmin(best->launch_seconds, other->launch_seconds);
+}
+
+/* The limits are measured before and after: a machine's speed drifts. */
 static int measure_rates(struct report *report, const struct benchmark_options *options) {
     struct device *device;
+    struct device_limits after;
     TRY(device_open(&device, report->device.index));
     int rc = device_limits_measure(&report->limits, device);
     if (rc == 0)
         rc = benchmark_run(&report->rates, report->net, device, options);
+    if (rc == 0)
+        rc = device_limits_measure(&after, device);
+    if (rc == 0)
+        keep_best(&report->limits, &after);
     device_close(device);
     return rc;
 }
