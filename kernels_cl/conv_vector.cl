@@ -12,15 +12,15 @@
  * the nearest cache meanwhile, and the sums wait in the result.
  *
  * Backward filter holds TUNE_FILTERS x TUNE_CHANNELS vector accumulators whose lanes are images, for each
- * tap of TUNE_TAP_ROWS rows, and sums the lanes at the end. It walks over the pixels in runs of
+ * tap of TUNE_TAP_ROWS x TUNE_TAP_COLUMNS, and sums the lanes at the end. It walks over the pixels in runs of
  * TUNE_RUN, short enough that a run is read from memory once for all its taps.
  *
  *   TUNE_BLOCK      result channels held in registers
  *   TUNE_VECTORS    vectors of images held in registers
  *   TUNE_BLOCKS, TUNE_SPAN, TUNE_SPAN_DATA   what a work-item takes: one of each on a GPU
  *   TUNE_DEPTH, TUNE_DEPTH_DATA              source channels at a time, forward and backward
- *   TUNE_FILTERS, TUNE_CHANNELS, TUNE_TAP_ROWS, TUNE_RUN, TUNE_FILTER_BLOCKS, TUNE_CHANNEL_BLOCKS   of
- *                   backward filter
+ *   TUNE_FILTERS, TUNE_CHANNELS, TUNE_TAP_ROWS, TUNE_TAP_COLUMNS, TUNE_RUN, TUNE_FILTER_BLOCKS,
+ *   TUNE_CHANNEL_BLOCKS   of backward filter
  */
 #ifndef C
 #define GROUPS 1
@@ -47,6 +47,7 @@
 #define TUNE_FILTERS 4
 #define TUNE_CHANNELS 3
 #define TUNE_TAP_ROWS 1
+#define TUNE_TAP_COLUMNS S
 #define TUNE_RUN OUT_W
 #define TUNE_FILTER_BLOCKS 1
 #define TUNE_CHANNEL_BLOCKS 1
@@ -243,21 +244,29 @@ WIDE_VECTORS kernel void conv_backward_data(global const float *dy, global const
 #define TAP_END(tap, in, out)                                                                      \
     ((in)-1 + PADDING - (tap) < 0 ? 0 : min((out), ((in)-1 + PADDING - (tap)) / STRIDE + 1))
 
-/* dw += dy * x. A work-item takes TUNE_FILTER_BLOCKS x TUNE_CHANNEL_BLOCKS register tiles, so that what
- * it reads of a row is used that many times, and keeps their sums in private memory meanwhile.
- * Global size: ceil(R / TUNE_TAP_ROWS), ceil(CHANNEL_BLOCKS / TUNE_CHANNEL_BLOCKS),
- * GROUPS * ceil(FILTER_BLOCKS / TUNE_FILTER_BLOCKS). */
+/* dw += dy * x. A work-item takes TUNE_FILTER_BLOCKS x TUNE_CHANNEL_BLOCKS register tiles, and the taps of
+ * TUNE_TAP_ROWS x TUNE_TAP_COLUMNS, so that what it reads of a row is used that many times, and keeps
+ * their sums in private memory meanwhile; with 1 of each they are registers.
+ * Global size: ceil(R / TUNE_TAP_ROWS) * ceil(S / TUNE_TAP_COLUMNS),
+ * ceil(CHANNEL_BLOCKS / TUNE_CHANNEL_BLOCKS), GROUPS * ceil(FILTER_BLOCKS / TUNE_FILTER_BLOCKS). */
 #define SUPER_FILTERS ((FILTER_BLOCKS + TUNE_FILTER_BLOCKS - 1) / TUNE_FILTER_BLOCKS)
-#define TILE_PAIRS (TUNE_FILTER_BLOCKS * TUNE_CHANNEL_BLOCKS)
-#define SUM_COUNT (TILE_PAIRS * TUNE_TAP_ROWS * S * TUNE_FILTERS * TUNE_CHANNELS)
+#define TAP_SPANS ((S + TUNE_TAP_COLUMNS - 1) / TUNE_TAP_COLUMNS)
+#define TILE_SUMS (TUNE_FILTERS * TUNE_CHANNELS)
+#define SUM_COUNT                                                                                  \
+    (TUNE_FILTER_BLOCKS * TUNE_CHANNEL_BLOCKS * TUNE_TAP_ROWS * TUNE_TAP_COLUMNS * TILE_SUMS)
+
+/* Where the sums of one register tile and tap begin. */
+#define SUM_AT(block_k, block_c, row, column)                                                      \
+    (((((block_k) * TUNE_CHANNEL_BLOCKS + (block_c)) * TUNE_TAP_ROWS + (row)) * TUNE_TAP_COLUMNS + \
+      (column)) *                                                                                  \
+     TILE_SUMS)
 
 WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global const float *x,
                                               global float *dw) {
-    const int r0 = get_global_id(0) * TUNE_TAP_ROWS, r1 = min(r0 + TUNE_TAP_ROWS, R);
-    const int c_first = get_global_id(1) * (TUNE_CHANNEL_BLOCKS * TUNE_CHANNELS);
-    const int c_end = min(c_first + TUNE_CHANNEL_BLOCKS * TUNE_CHANNELS, C);
-    const int k_first = get_global_id(2) % SUPER_FILTERS * (TUNE_FILTER_BLOCKS * TUNE_FILTERS);
-    const int k_end = min(k_first + TUNE_FILTER_BLOCKS * TUNE_FILTERS, K);
+    const int r0 = get_global_id(0) / TAP_SPANS * TUNE_TAP_ROWS;
+    const int s0 = get_global_id(0) % TAP_SPANS * TUNE_TAP_COLUMNS;
+    const int c0 = get_global_id(1) * (TUNE_CHANNEL_BLOCKS * TUNE_CHANNELS);
+    const int k0 = get_global_id(2) % SUPER_FILTERS * (TUNE_FILTER_BLOCKS * TUNE_FILTERS);
     const int g = get_global_id(2) / SUPER_FILTERS;
 
     floatv sums[SUM_COUNT];
@@ -271,9 +280,12 @@ WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global con
             (global const floatv *)x + ((size_t)t * GROUPS + g) * (C * H * W * TILE_VECTORS);
         for (int oy = 0; oy < OUT_H; oy++) {
             for (int run = 0; run < OUT_W; run += TUNE_RUN) {
-                floatv *kept = sums;
-                for (int k = k_first; k < k_end; k += TUNE_FILTERS) {
-                    for (int c = c_first; c < c_end; c += TUNE_CHANNELS) {
+                for (int block_k = 0; block_k < TUNE_FILTER_BLOCKS; block_k++) {
+                    for (int block_c = 0; block_c < TUNE_CHANNEL_BLOCKS; block_c++) {
+                        const int k = k0 + block_k * TUNE_FILTERS;
+                        const int c = c0 + block_c * TUNE_CHANNELS;
+                        if (k >= K || c >= C)
+                            continue;
                         /* A block's missing filters and channels read the last one's data; their sums
                          * go nowhere. */
                         global const floatv *from_y[TUNE_FILTERS], *from_x[TUNE_CHANNELS];
@@ -281,14 +293,17 @@ WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global con
                             y_tile + (min(k + j, K - 1) * OUT_H + oy) * (OUT_W * TILE_VECTORS);
                         UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) from_x[i] =
                             x_tile + min(c + i, C - 1) * (H * W * TILE_VECTORS);
-                        for (int r = r0; r < r0 + TUNE_TAP_ROWS; r++) {
-                            const int iy = oy * STRIDE - PADDING + r;
-                            const int outside = r >= R || iy < 0 || iy >= H;
-                            for (int s = 0; s < S; s++, kept += TUNE_FILTERS * TUNE_CHANNELS) {
+                        for (int row = 0; row < TUNE_TAP_ROWS; row++) {
+                            const int iy = oy * STRIDE - PADDING + r0 + row;
+                            if (r0 + row >= R || iy < 0 || iy >= H)
+                                continue;
+                            for (int column = 0; column < TUNE_TAP_COLUMNS; column++) {
+                                const int s = s0 + column;
                                 const int ox0 = max(run, TAP_FIRST(s));
                                 const int ox1 = min(run + TUNE_RUN, TAP_END(s, W, OUT_W));
-                                if (outside || ox0 >= ox1)
+                                if (s >= S || ox0 >= ox1)
                                     continue;
+                                floatv *kept = sums + SUM_AT(block_k, block_c, row, column);
                                 floatv sum[TUNE_FILTERS][TUNE_CHANNELS];
                                 UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
                                     UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) sum[j][i] =
@@ -320,15 +335,18 @@ WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global con
             }
         }
     }
-    const floatv *kept = sums;
-    for (int k = k_first; k < k_end; k += TUNE_FILTERS) {
-        for (int c = c_first; c < c_end; c += TUNE_CHANNELS) {
-            for (int r = r0; r < r0 + TUNE_TAP_ROWS; r++) {
-                for (int s = 0; s < S; s++, kept += TUNE_FILTERS * TUNE_CHANNELS) {
-                    for (int j = 0; j < TUNE_FILTERS; j++) {
-                        for (int i = 0; i < TUNE_CHANNELS; i++) {
-                            if (k + j < K && c + i < C && r < R)
-                                dw[(((g * K + k + j) * C + c + i) * R + r) * S + s] +=
+    for (int block_k = 0; block_k < TUNE_FILTER_BLOCKS; block_k++) {
+        for (int block_c = 0; block_c < TUNE_CHANNEL_BLOCKS; block_c++) {
+            for (int row = 0; row < TUNE_TAP_ROWS; row++) {
+                for (int column = 0; column < TUNE_TAP_COLUMNS; column++) {
+                    const floatv *kept = sums + SUM_AT(block_k, block_c, row, column);
+                    const int r = r0 + row, s = s0 + column;
+                    UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
+                        UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) {
+                            const int k = k0 + block_k * TUNE_FILTERS + j;
+                            const int c = c0 + block_c * TUNE_CHANNELS + i;
+                            if (k < K && c < C && r < R && s < S)
+                                dw[(((g * K + k) * C + c) * R + r) * S + s] +=
                                     LANE_SUM(kept[j * TUNE_CHANNELS + i]);
                         }
                     }

@@ -11,6 +11,10 @@ static int least(int a, int b) {
     return a < b ? a : b;
 }
 
+int target_has_vectors(const struct target *target) {
+    return target->device.is_cpu && target->device.vector_width > 1;
+}
+
 int target_vector(const struct target *target) {
     if (target->technique == TECHNIQUE_REFERENCE)
         return 1;
@@ -22,11 +26,11 @@ int target_vector(const struct target *target) {
 int target_registers(const struct target *target) {
     /* AVX-512 has 32 vector registers, AVX and SSE have 16; a GPU's work-item can have 64 and more.
      */
-    return target->device.is_cpu && target->device.vector_width < 16 ? 16 : 32;
+    return target_has_vectors(target) && target->device.vector_width < 16 ? 16 : 32;
 }
 
 int target_reduction(const struct target *target) {
-    if (target->device.is_cpu || target->technique == TECHNIQUE_REFERENCE)
+    if (target_has_vectors(target) || target->technique == TECHNIQUE_REFERENCE)
         return 1;
     return power_of_two_below(
         target->device.work_group_max < 64 ? (int)target->device.work_group_max : 64);

@@ -19,6 +19,10 @@ struct target {
     struct device_info device;
 };
 
+/* Whether a work-item has vector registers to itself, as on a CPU. Otherwise the device, or its
+ * compiler, runs work-items side by side in the lanes of its registers: a GPU, and llvmpipe. */
+int target_has_vectors(const struct target *target);
+
 /* Lanes that a work-item of an elementwise kernel should take at once: a power of two up to the
  * tile; 1 for the reference. */
 int target_vector(const struct target *target);

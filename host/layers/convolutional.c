@@ -137,7 +137,7 @@ static void reference_kernels(const struct layer *layer, const struct target *ta
 /* The tuning of the vector kernels: conv_vector.cl says what each means. */
 struct tuning {
     int vector, vectors, block, blocks, span, span_data, depth, depth_data;
-    int filters, channels, filter_blocks, channel_blocks, tap_rows, run;
+    int filters, channels, filter_blocks, channel_blocks, tap_rows, tap_columns, run;
 };
 
 enum {
@@ -177,6 +177,7 @@ static void tune_for_cpu(struct tuning *tuning, const struct layer *layer,
     tuning->filters = accumulators / tuning->channels;
     /* As many rows of taps at once as leave room for eight register tiles. */
     int row_of_sums = conv->size * accumulators * tuning->vector * (int)sizeof(float);
+    tuning->tap_columns = conv->size;
     tuning->tap_rows = clamp(SUMS / (8 * row_of_sums), 1, conv->size);
     int pairs = clamp(SUMS / (tuning->tap_rows * row_of_sums), 1, 32);
     tuning->channel_blocks = clamp(pairs / 8, 1, (c + tuning->channels - 1) / tuning->channels);
@@ -202,9 +203,10 @@ static struct tuning choose_tuning(const struct layer *layer, const struct targe
         .filter_blocks = 1,
         .channel_blocks = 1,
         .tap_rows = 1,
+        .tap_columns = 1,
         .run = layer->plan.output.w,
     };
-    if (target->device.is_cpu) {
+    if (target_has_vectors(target)) {
         tuning.vector = target_vector(target);
         tune_for_cpu(&tuning, layer, target);
     }
@@ -243,14 +245,15 @@ static void vector_kernels(const struct layer *layer, const struct target *targe
             out->scratch_bytes = bytes;
     }
     specs[BACKWARD_FILTER] =
-        kernel_spec(file, "conv_backward_filter", blocks(conv->size, tuning.tap_rows),
+        kernel_spec(file, "conv_backward_filter",
+                    blocks(conv->size, tuning.tap_rows) * blocks(conv->size, tuning.tap_columns),
                     blocks(c, tuning.channels * tuning.channel_blocks),
                     groups * blocks(k, tuning.filters * tuning.filter_blocks));
     for (int i = PACK_FORWARD; i <= BACKWARD_FILTER; i++) {
         if (!specs[i].file)
             continue;
         /* On a CPU one work-item is a work-group; the images of a tile make one elsewhere. */
-        if (target->device.is_cpu && i != PACK_FORWARD && i != PACK_BACKWARD)
+        if (target_has_vectors(target) && i != PACK_FORWARD && i != PACK_BACKWARD)
             specs[i].local[0] = specs[i].local[1] = specs[i].local[2] = 1;
         kernel_define(&specs[i], "TUNE_VECTOR", tuning.vector);
         kernel_define(&specs[i], "TUNE_VECTORS", tuning.vectors);
@@ -259,6 +262,7 @@ static void vector_kernels(const struct layer *layer, const struct target *targe
         kernel_define(&specs[i], "TUNE_DEPTH", tuning.depth);
         kernel_define(&specs[i], "TUNE_DEPTH_DATA", tuning.depth_data);
         kernel_define(&specs[i], "TUNE_TAP_ROWS", tuning.tap_rows);
+        kernel_define(&specs[i], "TUNE_TAP_COLUMNS", tuning.tap_columns);
         kernel_define(&specs[i], "TUNE_FILTER_BLOCKS", tuning.filter_blocks);
         kernel_define(&specs[i], "TUNE_CHANNEL_BLOCKS", tuning.channel_blocks);
         kernel_define(&specs[i], "TUNE_RUN", tuning.run);

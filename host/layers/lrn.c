@@ -49,10 +49,10 @@ static void kernels(const struct layer *layer, const struct target *target, int 
                                pixels * (size_t)target->tiling.tile, (size_t)shape.c, tiles);
         } else {
             size_t vectors = (size_t)(target->tiling.tile / target_vector(target));
-            size_t span = target->device.is_cpu ? 32 : 1;
+            size_t span = target_has_vectors(target) ? 32 : 1;
             spec = kernel_spec("lrn_vector.cl", functions[i], (pixels * vectors + span - 1) / span,
                                tiles, 1);
-            if (target->device.is_cpu)
+            if (target_has_vectors(target))
                 spec.local[0] = spec.local[1] = spec.local[2] = 1;
             kernel_define(&spec, "TUNE_SPAN", (long)span);
         }

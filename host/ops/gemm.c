@@ -14,7 +14,7 @@ static int fits_vectors(const struct gemm *gemm, int vector) {
 enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *target) {
     if (target->technique == TECHNIQUE_REFERENCE)
         return GEMM_REFERENCE;
-    if (target->technique == TECHNIQUE_AUTO && !target->device.is_cpu)
+    if (target->technique == TECHNIQUE_AUTO && !target_has_vectors(target))
         return GEMM_CLBLAST;
     return fits_vectors(gemm, target_vector(target)) ? GEMM_VECTOR : GEMM_REFERENCE;
 }
@@ -38,17 +38,17 @@ static void define_problem(struct kernel_spec *spec, const struct gemm *gemm) {
 
 /* Columns run along the lanes. */
 static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct target *target) {
-    int vector = target_vector(target), is_cpu = target->device.is_cpu;
+    int vector = target_vector(target), has_vectors = target_has_vectors(target);
     int vectors = gemm->n % (2 * vector) == 0 ? 2 : 1, width = vector * vectors;
     int rows = (target_registers(target) >= 32 ? 24 : 12) / vectors;
     /* Packing makes sense where the same rows serve several columns and batches: on a CPU. */
-    int pack = is_cpu && gemm->transpose_a && gemm->stride_a == 0;
+    int pack = has_vectors && gemm->transpose_a && gemm->stride_a == 0;
     int panel = pack ? 48 : rows;
     int columns = pack ? gemm->n / width : 1;
     struct kernel_spec spec =
         kernel_spec("gemm_vector.cl", "gemm_lanes_n", (size_t)(gemm->n / width / columns),
                     blocks(gemm->m, panel), 1);
-    if (is_cpu)
+    if (has_vectors)
         spec.local[0] = spec.local[1] = spec.local[2] = 1;
     define_problem(&spec, gemm);
     kernel_define(&spec, "TUNE_VECTOR", vector);
@@ -67,7 +67,7 @@ static struct kernel_spec lanes_sum_spec(const struct gemm *gemm, const struct t
     int rows = many ? 6 : 4, columns = many ? 4 : 3;
     struct kernel_spec spec = kernel_spec("gemm_vector.cl", "gemm_lanes_sum",
                                           blocks(gemm->n, columns), blocks(gemm->m, rows), 1);
-    if (target->device.is_cpu)
+    if (target_has_vectors(target))
         spec.local[0] = spec.local[1] = spec.local[2] = 1;
     define_problem(&spec, gemm);
     kernel_define(&spec, "TUNE_VECTOR", target_vector(target));

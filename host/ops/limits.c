@@ -30,11 +30,11 @@ static int measure_flops(struct device_limits *limits, struct device *device,
                          struct buffer *buffer) {
     struct target target = elementwise_target(device);
     int vector = target_vector(&target), chains = target_registers(&target) >= 32 ? 24 : 12;
-    size_t items = target.device.is_cpu ? 8 * (size_t)target.device.compute_units
-                                        : 4096 * (size_t)target.device.compute_units;
-    int rounds = target.device.is_cpu ? ROUNDS : ROUNDS / 16;
+    size_t items = target_has_vectors(&target) ? 8 * (size_t)target.device.compute_units
+                                               : 4096 * (size_t)target.device.compute_units;
+    int rounds = target_has_vectors(&target) ? ROUNDS : ROUNDS / 16;
     struct kernel_spec spec = kernel_spec("limits.cl", "limits_multiply_add", items, 1, 1);
-    if (target.device.is_cpu)
+    if (target_has_vectors(&target))
         spec.local[0] = spec.local[1] = spec.local[2] = 1;
     kernel_define(&spec, "TUNE_VECTOR", vector);
     kernel_define(&spec, "TUNE_CHAINS", chains);

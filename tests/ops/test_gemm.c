@@ -229,6 +229,7 @@ START_TEST(gemm_provider_follows_technique_and_device) {
     target.device.is_cpu = 0;
     ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_CLBLAST);
     target.device.is_cpu = 1;
+    target.device.vector_width = 8;
     ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
     ck_assert_ptr_null(gemm_specs(&gemm, &target, GEMM_CLBLAST).product.file);
 }
