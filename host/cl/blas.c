@@ -24,3 +24,9 @@ int blas_gemm(struct device *device, int transpose_a, int transpose_b, size_t m,
                          cl_error_name((cl_int)code), (int)code);
     return 0;
 }
+
+void blas_clear(void) {
+    (void)pthread_mutex_lock(&lock);
+    (void)CLBlastClearCache();
+    (void)pthread_mutex_unlock(&lock);
+}

@@ -1,5 +1,6 @@
 #include "cl/device.h"
 
+#include "cl/blas.h"
 #include "cl/internal.h"
 
 #include <stdio.h>
@@ -196,6 +197,7 @@ void device_close(struct device *device) {
         (void)clReleaseEvent(device->launches[i].event);
     free(device->launches);
     programs_free(device);
+    blas_clear();
     if (device->queue)
         (void)clReleaseCommandQueue(device->queue);
     if (device->context)

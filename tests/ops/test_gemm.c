@@ -108,7 +108,7 @@ static double *expected(const struct gemm *gemm, const float *a, const float *b,
 static void check_product(const char *what, const struct gemm *gemm,
                           const struct gemm_specs *specs) {
     struct operand a, b, c;
-    struct guarded scratch = {0};
+    struct guarded scratch;
     struct kernel *product = NULL, *transpose = NULL;
     operand_create(&a, span_of(gemm, gemm->stride_a, gemm->m * gemm->k), 1);
     operand_create(&b, span_of(gemm, gemm->stride_b, gemm->k * gemm->n), 2);
@@ -122,20 +122,19 @@ static void check_product(const char *what, const struct gemm *gemm,
         ck_succeeds(kernel_create(&product, test_device(), &specs->product));
     if (specs->transpose.file)
         ck_succeeds(kernel_create(&transpose, test_device(), &specs->transpose));
-    if (specs->scratch_bytes)
-        guarded_create(&scratch, specs->scratch_bytes, "scratch");
+    guarded_create(&scratch, specs->scratch_bytes, "scratch");
 
     ck_succeeds(gemm_run(gemm, test_device(), product, transpose, a.buffer.view, b.buffer.view,
                          c.buffer.view, scratch.view));
     guarded_read(&c.buffer, c.values);
     guarded_check(&c.buffer, what);
+    guarded_check(&scratch, what);
     int64_t terms = (int64_t)gemm->k * (gemm->stride_c ? 1 : gemm->batch);
     check_close(what, c.values, want, c.count, sum_tolerance(terms));
     free(want);
     kernel_free(product);
     kernel_free(transpose);
-    if (specs->scratch_bytes)
-        guarded_free(&scratch);
+    guarded_free(&scratch);
     operand_free(&a);
     operand_free(&b);
     operand_free(&c);
