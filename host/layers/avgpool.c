@@ -46,22 +46,7 @@ static int infer(struct layer *layer) {
         layer->plan.output = (struct shape){.c = in.c, .h = 1, .w = 1};
         return 0;
     }
-    if (pool->padding >= pool->size)
-        return error_set(ERROR_INPUT,
-                         "padding: %d is not below size %d: whole windows would see nothing",
-                         pool->padding, pool->size);
-    if (in.h + pool->padding < pool->size || in.w + pool->padding < pool->size)
-        return error_set(ERROR_INPUT,
-                         "size: a %d x %d window does not fit the %d x %d (w x h) that comes in "
-                         "with padding %d",
-                         pool->size, pool->size, in.w, in.h, pool->padding);
-    int stride = window_of(pool, in).stride;
-    layer->plan.output = (struct shape){
-        .c = in.c,
-        .h = (in.h + pool->padding - pool->size) / stride + 1,
-        .w = (in.w + pool->padding - pool->size) / stride + 1,
-    };
-    return 0;
+    return layer_infer_pool(layer, pool->size, window_of(pool, in).stride, pool->padding);
 }
 
 enum { FORWARD, BACKWARD };

@@ -1,5 +1,7 @@
 #include "layers/layer.h"
 
+#include "base/error.h"
+
 int64_t parameter_elements(const struct parameter *parameter) {
     int64_t elements = 1;
     for (int i = 0; i < parameter->dimensions; i++)
@@ -25,4 +27,23 @@ struct kernel_spec layer_elementwise_spec(const char *file, const char *function
 
 double layer_bytes(const struct target *target, struct shape shape) {
     return (double)tiling_elements(target->tiling, shape) * sizeof(float);
+}
+
+int layer_infer_pool(struct layer *layer, int size, int stride, int padding) {
+    struct shape in = layer->inputs[0];
+    if (padding >= size)
+        return error_set(ERROR_INPUT,
+                         "padding: %d is not below size %d: whole windows would see nothing",
+                         padding, size);
+    if (in.h + padding < size || in.w + padding < size)
+        return error_set(ERROR_INPUT,
+                         "size: a %d x %d window does not fit the %d x %d (w x h) that comes in "
+                         "with padding %d",
+                         size, size, in.w, in.h, padding);
+    layer->plan.output = (struct shape){
+        .c = in.c,
+        .h = (in.h + padding - size) / stride + 1,
+        .w = (in.w + padding - size) / stride + 1,
+    };
+    return 0;
 }

@@ -118,6 +118,10 @@ extern const struct layer_type *const layer_types[];
 /* The type whose name or alias this is, or NULL. */
 const struct layer_type *layer_type_find(const char *name);
 
+/* The output of a window that slides over the input, each channel by itself; padding is a total, of
+ * which half, rounded down, lies before the first pixel. ERROR_INPUT for what does not fit. */
+int layer_infer_pool(struct layer *layer, int size, int stride, int padding);
+
 /* Bytes that an activation of the whole micro-batch takes. */
 double layer_bytes(const struct target *target, struct shape shape);
 

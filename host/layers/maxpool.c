@@ -31,22 +31,7 @@ static int padding_of(const struct maxpool *pool) {
 
 static int infer(struct layer *layer) {
     const struct maxpool *pool = layer->description;
-    struct shape in = layer->inputs[0];
-    int size = size_of(pool), padding = padding_of(pool);
-    if (padding >= size)
-        return error_set(ERROR_INPUT,
-                         "padding: %d is not below size %d: whole windows would see nothing",
-                         padding, size);
-    if (in.h + padding < size || in.w + padding < size)
-        return error_set(ERROR_INPUT,
-                         "size: a %d x %d window does not fit the %d x %d (w x h) that comes in "
-                         "with padding %d",
-                         size, size, in.w, in.h, padding);
-    layer->plan.output = (struct shape){
-        .c = in.c,
-        .h = (in.h + padding - size) / pool->stride + 1,
-        .w = (in.w + padding - size) / pool->stride + 1,
-    };
+    TRY(layer_infer_pool(layer, size_of(pool), pool->stride, padding_of(pool)));
     layer->plan.keep_bytes = (size_t)shape_elements(layer->plan.output) * sizeof(uint16_t);
     return 0;
 }

@@ -3,26 +3,12 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "net/memory_plan.h"
+#include "net/parameters.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Where a parameter lies: views into one segment of each flat buffer. */
-struct place {
-    int segment;
-    size_t offset; /* in floats */
-    size_t elements;
-    struct buffer *value, *gradient;
-};
-
-/* A segment of the flat buffers, and its update. */
-struct segment {
-    size_t elements;
-    struct buffer *values, *gradients, *velocity, *multipliers;
-    struct kernel *update;
-};
 
 /* What one layer has on the device. */
 struct node_state {
@@ -38,10 +24,7 @@ struct replica {
     struct replica_options options;
     struct target target;
 
-    struct place *places;
-    struct segment *segments;
-    int segment_count;
-
+    struct parameters *parameters;
     struct memory_plan plan;
     struct buffer **arenas; /* one for each segment of the plan */
     struct node_state *nodes;
@@ -74,104 +57,6 @@ static size_t allocation_max(const struct replica *replica) {
                                              : limit;
 }
 
-/* ---- parameters ---- */
-
-/* Deals the parameters out to segments, in order. */
-static int place_parameters(struct replica *replica) {
-    const struct net *net = replica->net;
-    size_t segment_max = allocation_max(replica) / sizeof(float) / REPLICA_BLOCK * REPLICA_BLOCK;
-    size_t used = 0;
-    replica->places = calloc((size_t)net->parameter_count + 1, sizeof *replica->places);
-    replica->segments = calloc((size_t)net->parameter_count + 1, sizeof *replica->segments);
-    if (!replica->places || !replica->segments)
-        return error_no_memory("the parameters", sizeof *replica->places);
-    for (int i = 0; i < net->parameter_count; i++) {
-        const struct layer *layer;
-        const struct parameter *parameter = net_parameter(net, i, &layer);
-        struct place *place = &replica->places[i];
-        place->elements = (size_t)parameter_elements(parameter);
-        size_t padded = (place->elements + REPLICA_BLOCK - 1) / REPLICA_BLOCK * REPLICA_BLOCK;
-        if (padded > segment_max)
-            return error_set(ERROR_DEVICE,
-                             "device %d (%s): %s.%s takes %.1f MiB, and the device gives at most "
-                             "%.1f MiB in one piece",
-                             replica->target.device.index, replica->target.device.name, layer->name,
-                             parameter->name, (double)padded * sizeof(float) / (1 << 20),
-                             (double)segment_max * sizeof(float) / (1 << 20));
-        if (replica->segment_count == 0 || used + padded > segment_max) {
-            replica->segment_count++;
-            used = 0;
-        }
-        place->segment = replica->segment_count - 1;
-        place->offset = used;
-        used += padded;
-        replica->segments[place->segment].elements = used;
-    }
-    return 0;
-}
-
-static int create_multipliers(struct replica *replica, int index) {
-    struct segment *segment = &replica->segments[index];
-    size_t blocks = segment->elements / REPLICA_BLOCK;
-    float(*table)[2] = calloc(blocks, sizeof *table);
-    if (!table)
-        return error_no_memory("multipliers", blocks * sizeof *table);
-    for (int i = 0; i < replica->net->parameter_count; i++) {
-        const struct place *place = &replica->places[i];
-        if (place->segment != index)
-            continue;
-        const struct parameter *parameter = net_parameter(replica->net, i, NULL);
-        size_t first = place->offset / REPLICA_BLOCK;
-        size_t end = (place->offset + place->elements + REPLICA_BLOCK - 1) / REPLICA_BLOCK;
-        for (size_t b = first; b < end; b++) {
-            table[b][0] = (float)parameter->lr;
-            table[b][1] = (float)parameter->decay;
-        }
-    }
-    int rc = buffer_create(&segment->multipliers, replica->device, blocks * sizeof *table,
-                           "learning-rate multipliers");
-    if (rc == 0)
-        rc = buffer_write(segment->multipliers, 0, blocks * sizeof *table, table);
-    free(table);
-    return rc;
-}
-
-static int create_segment(struct replica *replica, int index) {
-    struct segment *segment = &replica->segments[index];
-    size_t bytes = segment->elements * sizeof(float);
-    TRY(buffer_create(&segment->values, replica->device, bytes, "parameters"));
-    TRY(buffer_fill(segment->values, 0));
-    if (!replica->options.is_training)
-        return 0;
-    TRY(buffer_create(&segment->gradients, replica->device, bytes, "gradients"));
-    TRY(buffer_create(&segment->velocity, replica->device, bytes, "velocity"));
-    TRY(buffer_fill(segment->gradients, 0));
-    TRY(buffer_fill(segment->velocity, 0));
-    TRY(create_multipliers(replica, index));
-    int vector = target_vector(&replica->target);
-    struct kernel_spec spec =
-        kernel_spec("solver.cl", "solver_update", segment->elements / (size_t)vector, 1, 1);
-    kernel_define(&spec, "T", TILE_MAX);
-    kernel_define(&spec, "TUNE_VECTOR", vector);
-    kernel_define(&spec, "BLOCK", REPLICA_BLOCK);
-    return kernel_create(&segment->update, replica->device, &spec);
-}
-
-static int create_parameters(struct replica *replica) {
-    TRY(place_parameters(replica));
-    for (int i = 0; i < replica->segment_count; i++)
-        TRY(create_segment(replica, i));
-    for (int i = 0; i < replica->net->parameter_count; i++) {
-        struct place *place = &replica->places[i];
-        const struct segment *segment = &replica->segments[place->segment];
-        size_t offset = place->offset * sizeof(float), bytes = place->elements * sizeof(float);
-        TRY(buffer_view(&place->value, segment->values, offset, bytes));
-        if (replica->options.is_training)
-            TRY(buffer_view(&place->gradient, segment->gradients, offset, bytes));
-    }
-    return 0;
-}
-
 /* ---- activations and kernels ---- */
 
 static int create_slot(struct replica *replica, struct buffer **out,
@@ -183,7 +68,7 @@ static int create_slot(struct replica *replica, struct buffer **out,
 
 static int create_activations(struct replica *replica) {
     size_t alignment = replica->target.device.alignment;
-    if (alignment > REPLICA_BLOCK * sizeof(float))
+    if (alignment > PARAMETERS_BLOCK * sizeof(float))
         return error_set(ERROR_DEVICE, "device %d (%s): alignment to %zu bytes is not supported",
                          replica->target.device.index, replica->target.device.name, alignment);
     struct memory_plan_options options = {
@@ -302,7 +187,8 @@ int replica_create(struct replica **out, const struct net *net, struct device *d
     replica->nodes = calloc((size_t)net->count, sizeof *replica->nodes);
     int rc = replica->nodes ? 0 : error_no_memory("a replica", sizeof *replica->nodes);
     if (rc == 0)
-        rc = create_parameters(replica);
+        rc = parameters_create(&replica->parameters, net, device, &replica->target,
+                               options->is_training, allocation_max(replica));
     if (rc == 0)
         rc = create_activations(replica);
     if (rc == 0)
@@ -332,18 +218,7 @@ void replica_free(struct replica *replica) {
         return;
     /* What is still enqueued works on the memory that goes away here. */
     (void)device_finish(replica->device);
-    for (int i = 0; replica->places && i < replica->net->parameter_count; i++) {
-        buffer_free(replica->places[i].value);
-        buffer_free(replica->places[i].gradient);
-    }
-    for (int i = 0; i < replica->segment_count; i++) {
-        struct segment *segment = &replica->segments[i];
-        buffer_free(segment->values);
-        buffer_free(segment->gradients);
-        buffer_free(segment->velocity);
-        buffer_free(segment->multipliers);
-        kernel_free(segment->update);
-    }
+    parameters_free(replica->parameters);
     for (int i = 0; replica->nodes && i < replica->net->count; i++)
         free_state(&replica->nodes[i]);
     free_state(&replica->data);
@@ -360,8 +235,6 @@ void replica_free(struct replica *replica) {
     free(replica->staging);
     free(replica->arenas);
     free(replica->nodes);
-    free(replica->places);
-    free(replica->segments);
     free(replica);
 }
 
@@ -372,18 +245,18 @@ const struct net *replica_net(const struct replica *replica) {
 /* ---- parameters, from and to the host ---- */
 
 int replica_write_parameter(struct replica *replica, int index, const float *values) {
-    const struct place *place = &replica->places[index];
-    return buffer_write(place->value, 0, place->elements * sizeof(float), values);
+    struct buffer *buffer = parameters_value(replica->parameters, index);
+    return buffer_write(buffer, 0, buffer_bytes(buffer), values);
 }
 
 int replica_read_parameter(struct replica *replica, int index, float *values) {
-    const struct place *place = &replica->places[index];
-    return buffer_read(place->value, 0, place->elements * sizeof(float), values);
+    struct buffer *buffer = parameters_value(replica->parameters, index);
+    return buffer_read(buffer, 0, buffer_bytes(buffer), values);
 }
 
 int replica_read_gradient(struct replica *replica, int index, float *values) {
-    const struct place *place = &replica->places[index];
-    return buffer_read(place->gradient, 0, place->elements * sizeof(float), values);
+    struct buffer *buffer = parameters_gradient(replica->parameters, index);
+    return buffer_read(buffer, 0, buffer_bytes(buffer), values);
 }
 
 int replica_initialise(struct replica *replica, uint32_t seed) {
@@ -430,8 +303,8 @@ static struct layer_run make_run(struct replica *replica, int i) {
     for (int k = 0; k < node->layer.type->input_count; k++)
         run.x[k] = state_of(replica, node->inputs[k])->output;
     for (int p = 0; p < node->layer.plan.parameter_count; p++) {
-        run.parameters[p] = replica->places[node->parameter_first + p].value;
-        run.gradients[p] = replica->places[node->parameter_first + p].gradient;
+        run.parameters[p] = parameters_value(replica->parameters, node->parameter_first + p);
+        run.gradients[p] = parameters_gradient(replica->parameters, node->parameter_first + p);
     }
     return run;
 }
@@ -523,14 +396,7 @@ int replica_results(struct replica *replica, float *losses, int32_t *ranks) {
 }
 
 int replica_update(struct replica *replica, double rate, double momentum, double decay) {
-    float r = (float)rate, m = (float)momentum, d = (float)decay;
-    for (int i = 0; i < replica->segment_count; i++) {
-        const struct segment *segment = &replica->segments[i];
-        TRY(LAUNCH(segment->update, BUFFER(segment->values), BUFFER(segment->velocity),
-                   BUFFER(segment->gradients), BUFFER(segment->multipliers), SCALAR(r), SCALAR(m),
-                   SCALAR(d)));
-    }
-    return 0;
+    return parameters_update(replica->parameters, rate, momentum, decay);
 }
 
 /* ---- looking inside ---- */

@@ -1,16 +1,10 @@
-/* A net on one device: its compiled kernels, one flat buffer each of parameters, gradients and
- * velocity, and the activations of a micro-batch.
- *
- * Flat: each parameter begins a block of REPLICA_BLOCK floats, and what lies between is zero; so
- * one launch updates everything. Where the device's largest allocation is too small, a flat buffer
- * is split into segments, and a parameter lies in one of them whole.
+/* A net on one device: its compiled kernels, its parameters (net/parameters.h), and the activations
+ * of a micro-batch, placed by the memory plan.
  */
 #ifndef NET_REPLICA_H
 #define NET_REPLICA_H
 
 #include "net/net.h"
-
-enum { REPLICA_BLOCK = 256 };
 
 struct replica;
 

@@ -1,0 +1,31 @@
+/* A net's parameters on a device: one flat buffer each of values, gradients and velocity.
+ *
+ * Flat: each parameter begins a block of PARAMETERS_BLOCK floats, and what lies between is zero; so
+ * one launch updates everything. Where the device's largest allocation is too small, a flat buffer
+ * is split into segments, and a parameter lies in one of them whole.
+ */
+#ifndef NET_PARAMETERS_H
+#define NET_PARAMETERS_H
+
+#include "net/net.h"
+
+enum { PARAMETERS_BLOCK = 256 };
+
+struct parameters;
+
+/* Allocates at most segment_max bytes in one piece; a parameter that is larger is ERROR_DEVICE,
+ * naming it. Values are undefined; gradients and velocity, which only training has, are zero. The
+ * net and the device must outlive it. Free with parameters_free. */
+int parameters_create(struct parameters **out, const struct net *net, struct device *device,
+                      const struct target *target, int is_training, size_t segment_max);
+
+void parameters_free(struct parameters *parameters);
+
+/* A parameter's value and gradient (NULL without training), by its index in the net. */
+struct buffer *parameters_value(const struct parameters *parameters, int index);
+struct buffer *parameters_gradient(const struct parameters *parameters, int index);
+
+/* Enqueues the update of all parameters, which also zeroes the gradients: kernels_cl/solver.cl. */
+int parameters_update(struct parameters *parameters, double rate, double momentum, double decay);
+
+#endif
