@@ -1,6 +1,3 @@
-/* madvise, which POSIX does not have in this form */
-#define _DEFAULT_SOURCE
-
 #include "cl/buffer.h"
 
 #include "cl/internal.h"

@@ -49,7 +49,7 @@ static int test(const struct job *job, const struct flags *flags, struct device 
                 const struct dataset *data) {
     struct replica_options options = {.truth_kind = data->labels ? TRUTH_LABELS : TRUTH_NUMBERS};
     struct replica *replica;
-    struct evaluation evaluation;
+    struct evaluation evaluation = {0};
     TRY(replica_create(&replica, job->net, device, &options));
     int rc = weights_load(flags->weights, replica);
     if (rc == 0)

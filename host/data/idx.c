@@ -43,7 +43,7 @@ static int parse_header(struct idx *idx, const char *path, const uint8_t *bytes,
         return error_set(ERROR_INPUT, "%s: truncated: it ends within the IDX header", path);
     idx->dimensions = bytes[3];
     for (int i = 0; i < idx->dimensions; i++) {
-        const uint8_t *b = bytes + IDX_MAGIC + 4 * i;
+        const uint8_t *b = bytes + IDX_MAGIC + (size_t)4 * (size_t)i;
         uint32_t size =
             (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | (uint32_t)b[3];
         if (size == 0 || size > INT32_MAX)

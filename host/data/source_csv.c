@@ -136,7 +136,7 @@ static int allocate(struct dataset *dataset, const struct roles *r, int labels_o
     if (labels_only)
         dataset->labels = calloc(count, sizeof *dataset->labels);
     else
-        dataset->targets = calloc(count, targets * sizeof *dataset->targets);
+        dataset->targets = calloc(count * targets + 1, sizeof *dataset->targets);
     if (!dataset->floats || (!dataset->labels && !dataset->targets))
         return error_no_memory(r->path, count * (features + targets) * sizeof *dataset->floats);
     return 0;

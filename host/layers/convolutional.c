@@ -129,9 +129,9 @@ static void reference_kernels(const struct layer *layer, const struct target *ta
     if (needs_dx)
         specs[BACKWARD_DATA] = kernel_spec("conv_reference.cl", "conv_backward_data",
                                            tile * (size_t)in.w, (size_t)in.h, tiles * (size_t)in.c);
-    specs[BACKWARD_FILTER] =
-        kernel_spec("conv_reference.cl", "conv_backward_filter", (size_t)(conv->size * conv->size),
-                    (size_t)(in.c / conv->groups), (size_t)conv->filters);
+    specs[BACKWARD_FILTER] = kernel_spec("conv_reference.cl", "conv_backward_filter",
+                                         (size_t)conv->size * (size_t)conv->size,
+                                         (size_t)(in.c / conv->groups), (size_t)conv->filters);
 }
 
 /* The tuning of the vector kernels: conv_vector.cl says what each means. */
@@ -226,21 +226,22 @@ static void vector_kernels(const struct layer *layer, const struct target *targe
     const char *file = "conv_vector.cl";
     struct kernel_spec *specs = out->specs;
 
-    specs[PACK_FORWARD] = kernel_spec(file, "conv_pack_forward", block, (size_t)(taps * c),
+    specs[PACK_FORWARD] = kernel_spec(file, "conv_pack_forward", block, (size_t)taps * (size_t)c,
                                       groups * blocks(k, tuning.block));
     specs[FORWARD] =
         kernel_spec(file, "conv_forward", lanes, (size_t)result.h * blocks(result.w, tuning.span),
                     tiles * groups * blocks((int)blocks(k, tuning.block), tuning.blocks));
     out->scratch_bytes =
-        groups * blocks(k, tuning.block) * block * (size_t)(taps * c) * sizeof(float);
+        groups * blocks(k, tuning.block) * block * (size_t)taps * (size_t)c * sizeof(float);
     if (needs_dx) {
-        specs[PACK_BACKWARD] = kernel_spec(file, "conv_pack_backward", block, (size_t)(taps * k),
-                                           groups * blocks(c, tuning.block));
+        specs[PACK_BACKWARD] =
+            kernel_spec(file, "conv_pack_backward", block, (size_t)taps * (size_t)k,
+                        groups * blocks(c, tuning.block));
         specs[BACKWARD_DATA] = kernel_spec(
             file, "conv_backward_data", lanes, (size_t)in.h * blocks(in.w, tuning.span_data),
             tiles * groups * blocks((int)blocks(c, tuning.block), tuning.blocks));
         size_t bytes =
-            groups * blocks(c, tuning.block) * block * (size_t)(taps * k) * sizeof(float);
+            groups * blocks(c, tuning.block) * block * (size_t)taps * (size_t)k * sizeof(float);
         if (bytes > out->scratch_bytes)
             out->scratch_bytes = bytes;
     }

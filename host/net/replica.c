@@ -487,7 +487,7 @@ int replica_find_nonfinite(struct replica *replica, const struct samples *sample
         int64_t elements = parameter_elements(net_parameter(replica->net, i, NULL));
         most = elements > most ? elements : most;
     }
-    float *values = malloc((size_t)most * sizeof *values);
+    float *values = calloc((size_t)most, sizeof *values);
     if (!values)
         return error_no_memory("looking for what is not finite", (size_t)most * sizeof *values);
     int rc = find_in_parameters(replica, values, text, size);

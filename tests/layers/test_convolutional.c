@@ -352,9 +352,7 @@ static const struct register_tile register_tiles[] = {
 START_TEST(conv_gives_the_same_with_every_register_tile) {
     const struct register_tile *tile = &register_tiles[_i];
     char text[256];
-    struct target here = {.device = *device_info(test_device())};
-    /* Large tiles are for CPUs; llvmpipe would compile each of them for a minute. */
-    if (_i > 0 && !target_has_vectors(&here))
+    if (_i > 0 && !test_takes_large_tiles())
         return;
     write_text(text, &tuned_case);
     struct layer_bench bench;

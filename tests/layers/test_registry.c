@@ -224,14 +224,12 @@ static void run_passes(struct layer_bench *bench) {
  * not here can be tried all the same: the kernels run anywhere. */
 START_TEST(layer_gives_the_same_for_every_kind_of_device) {
     struct device_info kinds[4];
-    struct target here = {.device = *device_info(test_device())};
     for (int i = 0; i < 4; i++) {
-        kinds[i] = here.device;
+        kinds[i] = *device_info(test_device());
         kinds[i].is_cpu = i > 0;
         kinds[i].vector_width = i > 0 ? 2 << i : 1; /* a GPU; SSE, AVX, AVX-512 */
     }
-    /* Large register tiles are for CPUs; llvmpipe would compile each of them for a minute. */
-    int count = target_has_vectors(&here) ? 4 : 1;
+    int count = test_takes_large_tiles() ? 4 : 1;
     struct layer_bench plain, special;
     open_example(&plain, &examples[_i], TECHNIQUE_REFERENCE, NULL);
     run_passes(&plain);

@@ -2,6 +2,8 @@
 
 #include "support/suite.h"
 
+#include "cl/target.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,4 +37,9 @@ struct device *test_device(void) {
 int test_is_small(void) {
     const char *given = getenv("CLNET_TEST_SMALL");
     return given && strcmp(given, "1") == 0;
+}
+
+int test_takes_large_tiles(void) {
+    struct target here = {.device = *device_info(test_device())};
+    return target_has_vectors(&here) || test_is_small();
 }

@@ -19,4 +19,9 @@ struct device *test_device(void);
  * every access and so take a thousand times as long. */
 int test_is_small(void);
 
+/* Whether kernels with the large register tiles of CPUs can be tried. Where work-items run in the
+ * lanes of registers, as with llvmpipe, a compiler takes a minute for each; not so where nothing is
+ * compiled, which is where only small shapes are wanted. */
+int test_takes_large_tiles(void);
+
 #endif
