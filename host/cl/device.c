@@ -196,6 +196,9 @@ void device_close(struct device *device) {
     for (int i = 0; i < device->launch_count; i++)
         (void)clReleaseEvent(device->launches[i].event);
     free(device->launches);
+    /* A driver's threads that still compile while the process exits crash it. */
+    if (device->queue)
+        (void)clFinish(device->queue);
     programs_free(device);
     blas_clear();
     if (device->queue)
