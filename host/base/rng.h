@@ -12,6 +12,7 @@ enum rng_stream {
     RNG_INITIALISE = 1,
     RNG_SHUFFLE = 2,
     RNG_DROPOUT = 3,
+    RNG_AUGMENT = 4,
 };
 
 /* Four random words for a counter of four words. */

@@ -80,9 +80,24 @@ const struct option data_option_table[] = {
      OPTION_STRING, FIELD(target), NULL, 0, 0, NULL},
     {"shuffle", "whether each epoch takes the training samples in a random order of its own",
      OPTION_BOOL, FIELD(shuffle), "1", 0, 1, NULL},
-    {"mean", "subtracted from every input value: the network sees (value - mean) * scale",
-     OPTION_FLOAT, FIELD(mean), "0", -1e9, 1e9, NULL},
+    {"mean",
+     "subtracted from every input value: the network sees (value - mean) * scale; a number, one "
+     "for each channel with commas, or `channel` or `pixel`: computed from the training pictures",
+     OPTION_STRING, FIELD(mean), "0", 0, 0, NULL},
     {"scale", "what value - mean is multiplied by; 0.00390625 brings bytes into 0..1", OPTION_FLOAT,
      FIELD(scale), "1", 1e-9, 1e9, NULL},
+    {"root", "list: the folder that its paths are seen from; by default the list's own",
+     OPTION_STRING, FIELD(root), NULL, 0, 0, NULL},
+    {"test_share",
+     "pictures in files, where `test` is missing: the share of train that is held out to test on, "
+     "by a hash of each name, so that the same pictures are held out every time",
+     OPTION_FLOAT, FIELD(test_share), "0", 0, 0.9, NULL},
+    {"broken_share",
+     "pictures in files: those that cannot be decoded are left out, and more than this share of "
+     "them ends the training",
+     OPTION_FLOAT, FIELD(broken_share), "0.01", 0, 1, NULL},
+    {"statistics_samples",
+     "pictures that mean=channel, mean=pixel and pca_noise are computed from; 0: all", OPTION_INT,
+     FIELD(statistics_samples), "10000", 0, INT32_MAX, NULL},
     {NULL, NULL, OPTION_INT, 0, NULL, 0, 0, NULL},
 };

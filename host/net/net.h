@@ -5,6 +5,7 @@
 #define NET_NET_H
 
 #include "config/config.h"
+#include "data/augment.h"
 #include "data/dataset.h"
 #include "layers/layer.h"
 
@@ -54,8 +55,10 @@ struct node {
 struct net {
     const struct config *config;
     struct net_options options;
+    struct augment_options augment; /* keys of [net] too */
     struct data_options data;
     struct shape input;
+    struct shape frame; /* of pictures, from which the input is cropped */
     struct node *nodes;
     int count;
     int parameter_count; /* tensors */

@@ -312,7 +312,7 @@ static struct layer_run make_run(struct replica *replica, int i) {
 static int send_samples(struct replica *replica, const struct samples *samples) {
     size_t count = (size_t)samples->count;
     size_t elements = count * (size_t)shape_elements(replica->net->input);
-    float mean = (float)replica->net->data.mean, scale = (float)replica->net->data.scale;
+    float mean = strtof(replica->net->data.mean, NULL), scale = (float)replica->net->data.scale;
     const void *values = samples->bytes ? (const void *)samples->bytes : samples->floats;
     TRY(buffer_write(replica->samples, 0, elements * (samples->bytes ? 1 : sizeof(float)), values));
     TRY(LAUNCH(samples->bytes ? replica->input_bytes : replica->input_floats,

@@ -1,7 +1,7 @@
 #include "net/weights.h"
 
 #include "base/error.h"
-#include "net/safetensors.h"
+#include "data/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>

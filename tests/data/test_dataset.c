@@ -5,7 +5,7 @@
 #include <inttypes.h>
 
 /* Pictures of 3 x 2 (w x h), and labels 0..4. */
-static const struct data_request PICTURES = {{1, 2, 3}, 5, 1};
+static const struct data_request PICTURES = {.input = {1, 2, 3}, .outputs = 5, .labels_only = 1};
 
 /* Options with every default, and nothing named. */
 static struct data_options defaults(void) {
@@ -56,7 +56,7 @@ START_TEST(dataset_options_have_defaults) {
     ck_assert_ptr_null(options.train);
     ck_assert_int_eq(options.type, DATA_AUTO);
     ck_assert_int_eq(options.shuffle, 1);
-    ck_assert_double_eq(options.mean, 0);
+    ck_assert_str_eq(options.mean, "0");
     ck_assert_double_eq(options.scale, 1);
 }
 END_TEST
@@ -183,7 +183,7 @@ START_TEST(dataset_rejects_pictures_of_another_shape) {
     options.train = "p";
     options.train_labels = "l";
     struct dataset *set;
-    struct data_request request = {{1, 3, 2}, 5, 1};
+    struct data_request request = {.input = {1, 3, 2}, .outputs = 5, .labels_only = 1};
     ck_fails(open_train(&set, &options, &request), ERROR_INPUT,
              "p holds pictures of 3x2x1 (w x h x c); the network expects 2x3x1");
     options.train = "l";
@@ -197,7 +197,7 @@ START_TEST(dataset_takes_a_picture_as_a_vector) {
     options.train = "p";
     options.train_labels = "l";
     struct dataset *set;
-    struct data_request request = {{6, 1, 1}, 5, 1};
+    struct data_request request = {.input = {6, 1, 1}, .outputs = 5, .labels_only = 1};
     ck_succeeds(open_train(&set, &options, &request));
     ck_assert(shape_equal(set->input, request.input));
     ck_assert_int_eq(set->bytes[17], 18);
@@ -214,7 +214,7 @@ START_TEST(dataset_reads_pictures_with_channels) {
     options.train = "p";
     options.train_labels = "l";
     struct dataset *set;
-    struct data_request request = {{3, 4, 5}, 2, 1};
+    struct data_request request = {.input = {3, 4, 5}, .outputs = 2, .labels_only = 1};
     ck_succeeds(open_train(&set, &options, &request));
     ck_assert_int_eq(set->bytes[119], 119);
     dataset_free(set);
@@ -244,7 +244,7 @@ START_TEST(dataset_turns_labels_into_numbers_for_a_single_output) {
     options.train = "p";
     options.train_labels = "l";
     struct dataset *set;
-    struct data_request request = {{1, 2, 3}, 1, 0};
+    struct data_request request = {.input = {1, 2, 3}, .outputs = 1, .labels_only = 0};
     ck_succeeds(open_train(&set, &options, &request));
     ck_assert_ptr_null(set->labels);
     ck_assert_float_eq(set->targets[5], 5);
@@ -256,7 +256,7 @@ END_TEST
 
 START_TEST(dataset_takes_the_last_columns_as_targets) {
     struct dataset *set;
-    struct data_request request = {{2, 1, 1}, 2, 0};
+    struct data_request request = {.input = {2, 1, 1}, .outputs = 2, .labels_only = 0};
     ck_succeeds(open_csv(&set, "1,2,3,4\n5,6,7,8\n", NULL, &request));
     ck_assert_int_eq(set->count, 2);
     ck_assert_ptr_null(set->bytes);
@@ -270,7 +270,7 @@ END_TEST
 
 START_TEST(dataset_takes_named_columns_as_targets) {
     struct dataset *set;
-    struct data_request request = {{2, 1, 1}, 2, 0};
+    struct data_request request = {.input = {2, 1, 1}, .outputs = 2, .labels_only = 0};
     const float floats[] = {2, 3}, targets[] = {4, 1};
     static const struct {
         const char *text, *target;
@@ -286,7 +286,7 @@ END_TEST
 
 START_TEST(dataset_takes_a_column_as_labels) {
     struct dataset *set;
-    struct data_request request = {{2, 1, 1}, 3, 1};
+    struct data_request request = {.input = {2, 1, 1}, .outputs = 3, .labels_only = 1};
     ck_succeeds(open_csv(&set, "class,x,y\n2,.5,.5\n0,1,1\n", "class", &request));
     ck_assert_int_eq(set->labels[0], 2);
     ck_assert_int_eq(set->labels[1], 0);
@@ -303,7 +303,7 @@ END_TEST
 
 START_TEST(dataset_rejects_targets_that_are_no_columns) {
     struct dataset *set;
-    struct data_request request = {{2, 1, 1}, 1, 0};
+    struct data_request request = {.input = {2, 1, 1}, .outputs = 1, .labels_only = 0};
     static const struct {
         const char *text, *target, *message;
     } cases[] = {
@@ -328,7 +328,7 @@ END_TEST
 
 START_TEST(dataset_rejects_a_wrong_number_of_columns) {
     struct dataset *set;
-    struct data_request request = {{1, 2, 2}, 1, 0};
+    struct data_request request = {.input = {1, 2, 2}, .outputs = 1, .labels_only = 0};
     ck_fails(open_csv(&set, "1,2,3\n", NULL, &request), ERROR_INPUT,
              "d.csv has 3 columns, 1 for the target and 2 for the input; the network expects an "
              "input of 4 (2x2x1, w x h x c)");
@@ -344,7 +344,7 @@ START_TEST(dataset_reads_csv_of_any_name_when_told) {
     options.train = "numbers";
     options.type = DATA_CSV;
     struct dataset *set;
-    struct data_request request = {{1, 1, 1}, 1, 0};
+    struct data_request request = {.input = {1, 1, 1}, .outputs = 1, .labels_only = 0};
     ck_succeeds(open_train(&set, &options, &request));
     dataset_free(set);
     options.type = DATA_IDX;
@@ -359,7 +359,7 @@ START_TEST(dataset_reads_fashion_mnist) {
         return; /* ./setup installs it; every format has a test of its own above */
     struct data_options options = defaults();
     options.train = place;
-    const struct data_request request = {{1, 28, 28}, 10, 1};
+    const struct data_request request = {.input = {1, 28, 28}, .outputs = 10, .labels_only = 1};
     static const int64_t counts[] = {[DATA_TRAIN] = 60000, [DATA_TEST] = 10000};
     for (int half = DATA_TRAIN; half <= DATA_TEST; half++) {
         struct dataset *set;

@@ -1,7 +1,7 @@
 /* Any bytes as a safetensors file. Of what is accepted every float is read, and the tensors must
  * tile the data in order. */
 #include "base/error.h"
-#include "net/safetensors.h"
+#include "data/safetensors.h"
 
 #include <stdint.h>
 #include <stdlib.h>

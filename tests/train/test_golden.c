@@ -3,7 +3,7 @@
 #include "support/net_bench.h"
 #include "support/suite.h"
 
-#include "net/safetensors.h"
+#include "data/safetensors.h"
 #include "net/weights.h"
 
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* safetensors files: what is written reads back, what Python wrote is read, and what breaks the
  * format is refused with its reason. */
-#include "net/safetensors.h"
+#include "data/safetensors.h"
 
 #include "base/file.h"
 #include "support/suite.h"
@@ -206,7 +206,7 @@ END_TEST
 
 START_TEST(safetensors_read_takes_what_python_wrote) {
     struct safetensors file;
-    ck_succeeds(safetensors_read(&file, CLNET_SOURCE_DIR "/tests/net/fixtures/python.safetensors"));
+    ck_succeeds(safetensors_read(&file, CLNET_SOURCE_DIR "/tests/data/fixtures/python.safetensors"));
     float weights[24];
     for (int i = 0; i < 24; i++)
         weights[i] = (float)i / 8;
@@ -222,7 +222,7 @@ END_TEST
 START_TEST(safetensors_read_names_the_tensor_and_type_that_it_does_not_support) {
     struct safetensors file;
     ck_fails(
-        safetensors_read(&file, CLNET_SOURCE_DIR "/tests/net/fixtures/python_int64.safetensors"),
+        safetensors_read(&file, CLNET_SOURCE_DIR "/tests/data/fixtures/python_int64.safetensors"),
         ERROR_INPUT,
         "python_int64.safetensors: tensor 'ids': dtype I64 is not supported; only F32 is");
 }
@@ -423,7 +423,7 @@ int main(void) {
     tcase_add_test(tests, safetensors_parse_refuses_a_tensor_with_missing_or_wrong_members);
     tcase_add_test(tests, safetensors_parse_refuses_sizes_that_do_not_make_the_byte_range);
     tcase_add_test(tests, safetensors_parse_refuses_ranges_that_do_not_tile_the_data);
-    int status = suite_run("net/safetensors", tests);
+    int status = suite_run("data/safetensors", tests);
     (void)rmdir(directory);
     free(target);
     return status;

@@ -1,4 +1,4 @@
-#include "net/safetensors.h"
+#include "data/safetensors.h"
 
 #include "base/error.h"
 #include "base/file.h"

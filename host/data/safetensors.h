@@ -3,8 +3,8 @@
  *
  * Only dtype F32 is read and written. Python's `safetensors` reads what is written here.
  */
-#ifndef NET_SAFETENSORS_H
-#define NET_SAFETENSORS_H
+#ifndef DATA_SAFETENSORS_H
+#define DATA_SAFETENSORS_H
 
 #include <stddef.h>
 #include <stdint.h>
