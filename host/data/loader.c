@@ -201,9 +201,9 @@ static int read_picture(struct worker *worker, uint8_t *frame, int64_t sample,
         return *fault ? 0 : error_no_memory("a message", strlen(error_message()));
     }
     TRY(rc);
-    augment_apply(frame, shape, &picture, drawn);
+    rc = augment_apply(frame, shape, &picture, drawn);
     picture_free(&picture);
-    return 0;
+    return rc;
 }
 
 static int prepare_picture(struct worker *worker, struct slot *slot, int i) {
@@ -221,10 +221,9 @@ static int prepare_picture(struct worker *worker, struct slot *slot, int i) {
     struct shape stored = loader->stored;
     uint8_t *pixels = set->bytes + sample * shape_elements(stored);
     if (loader->is_picture)
-        augment_apply(frame, loader->frame, &(struct picture){stored.w, stored.h, stored.c, pixels},
-                      &drawn);
-    else
-        memcpy(frame, pixels, (size_t)shape_elements(stored));
+        return augment_apply(frame, loader->frame,
+                             &(struct picture){stored.w, stored.h, stored.c, pixels}, &drawn);
+    memcpy(frame, pixels, (size_t)shape_elements(stored));
     return 0;
 }
 

@@ -392,7 +392,7 @@ START_TEST(loader_makes_frames_by_augment_apply_of_what_was_drawn_for_the_sample
             struct picture picture;
             ck_succeeds(picture_decode(&picture, path, (uint8_t *)bytes_read, length, 3, 0));
             uint8_t frame[FRAME_BYTES];
-            augment_apply(frame, files_set.frame, &picture, &drawn);
+            ck_succeeds(augment_apply(frame, files_set.frame, &picture, &drawn));
             picture_free(&picture);
             free(bytes_read);
             ck_assert_mem_eq(got.frames[i], frame, FRAME_BYTES);
