@@ -294,12 +294,17 @@ done:
     return rc;
 }
 
+/* Not by fmin and fmax, which are calls, for their care about NaN. */
+static double clamp(double value, double most) {
+    return value < 0 ? 0 : value > most ? most : value;
+}
+
 /* Adds the picture's colour at a point, interpolated between the four pixels around it. */
 static void add_point(float sum[3], const struct picture *picture, double x, double y) {
     size_t channels = (size_t)picture->channels, stride = (size_t)picture->width * channels;
     double most_x = picture->width - 1, most_y = picture->height - 1;
-    x = fmin(fmax(x - 0.5, 0), most_x);
-    y = fmin(fmax(y - 0.5, 0), most_y);
+    x = clamp(x - 0.5, most_x);
+    y = clamp(y - 0.5, most_y);
     int left = (int)x, top = (int)y;
     float right_share = (float)(x - left), bottom_share = (float)(y - top);
     size_t right = left < (int)most_x ? channels : 0, bottom = top < (int)most_y ? stride : 0;
@@ -321,17 +326,23 @@ static void resample_rotated(uint8_t *pixels, struct shape frame, const struct p
                              const struct geometry *g) {
     int across = points_for(g->step_x), down = points_for(g->step_y);
     int points = across > down ? across : down;
-    float share = 1 / ((float)points * (float)points);
+    double apart = 1.0 / points;
+    float share = (float)(apart * apart);
+    /* The way in the picture along a row of the frame, and along a column. */
+    double x_by_x = g->cosine * g->step_x, y_by_x = g->sine * g->step_y;
+    double x_by_y = -g->sine * g->step_x, y_by_y = g->cosine * g->step_y;
+    double middle_x = picture->width / 2.0 + g->shift_x * g->step_x;
+    double middle_y = picture->height / 2.0 + g->shift_y * g->step_y;
     for (int y = 0; y < frame.h; y++) {
         for (int x = 0; x < frame.w; x++) {
             float sum[3] = {0};
-            for (int i = 0; i < points * points; i++) {
-                double at_x = x + (i % points + 0.5) / points - frame.w / 2.0;
-                double at_y = y + ((double)(i / points) + 0.5) / points - frame.h / 2.0;
-                double turned_x = g->cosine * at_x - g->sine * at_y + g->shift_x;
-                double turned_y = g->sine * at_x + g->cosine * at_y + g->shift_y;
-                add_point(sum, picture, picture->width / 2.0 + turned_x * g->step_x,
-                          picture->height / 2.0 + turned_y * g->step_y);
+            for (int i = 0; i < points; i++) {
+                double down_by = y + (i + 0.5) * apart - frame.h / 2.0;
+                for (int j = 0; j < points; j++) {
+                    double right_by = x + (j + 0.5) * apart - frame.w / 2.0;
+                    add_point(sum, picture, middle_x + right_by * x_by_x + down_by * x_by_y,
+                              middle_y + right_by * y_by_x + down_by * y_by_y);
+                }
             }
             for (int c = 0; c < frame.c; c++)
                 *pixels++ = to_byte(sum[c] * share);
@@ -343,7 +354,9 @@ static void resample_rotated(uint8_t *pixels, struct shape frame, const struct p
  * without turning the hue a change of both is linear. */
 static void change_pixel(uint8_t rgb[3], float saturation, float exposure, float hue) {
     float r = rgb[0], g = rgb[1], b = rgb[2];
-    float most = fmaxf(r, fmaxf(g, b)), range = most - fminf(r, fminf(g, b));
+    float most = r > g ? r : g, least = r < g ? r : g;
+    most = b > most ? b : most;
+    float range = most - (b < least ? b : least);
     if (range > 0) {
         /* In sixths of the circle: 0 red, 2 green, 4 blue. */
         if (most == r)
@@ -356,10 +369,12 @@ static void change_pixel(uint8_t rgb[3], float saturation, float exposure, float
     for (int c = 0; c < 3; c++) {
         /* How far from this channel's own sixths: 0 within one of it, 1 from two on. */
         float from = hue - 2 * (float)c;
-        from -= 6 * floorf(from / 6);
-        from = fminf(from, 6 - from);
-        float lack = fminf(fmaxf(from - 1, 0), 1);
-        rgb[c] = to_byte(exposure * (most - saturation * range * lack));
+        while (from < -3)
+            from += 6;
+        while (from > 3)
+            from -= 6;
+        double lack = clamp((from < 0 ? -from : from) - 1, 1);
+        rgb[c] = to_byte(exposure * (most - saturation * range * (float)lack));
     }
 }
 

@@ -15,6 +15,10 @@ enum {
     JPEG_END_OF_IMAGE = 0xd9,
     JPEG_SCANS_MAX = 100, /* encoders write about ten; a file of thousands only costs time */
     JPEG_REDUCTION_MAX = 8,
+    /* Pixels to a byte of a JPEG: a block of 64 takes a bit at least, and odd samplings of the
+     * channels may halve the blocks. This leaves room to spare. */
+    JPEG_RATIO_MAX = 2048,
+    DEFLATE_RATIO_MAX = 1032, /* a byte of deflated data holds at most so many */
 };
 
 int picture_create(struct picture *out, int width, int height, int channels) {
@@ -55,6 +59,15 @@ static void put_pixel(uint8_t *row, int x, int channels, const uint8_t rgb[3]) {
         row[x] = luminance(rgb[0], rgb[1], rgb[2]);
     else
         memcpy(row + (size_t)3 * (size_t)x, rgb, 3);
+}
+
+/* Whether a file of this length can hold what takes at least so many bytes: a header may announce
+ * anything, and nothing large is allocated on its word alone. */
+static int check_length(const char *name, size_t length, uint64_t least) {
+    if (length >= least)
+        return 0;
+    return error_set(ERROR_INPUT, "%s: truncated: its %zu bytes are too few for its pixels", name,
+                     length);
 }
 
 /* What a decoder works on. Both libraries report failures by jumping; everything that changes lies
@@ -173,6 +186,8 @@ static int read_jpeg(struct jpeg *jpeg) {
     jpeg_mem_src(info, decoder->bytes, decoder->length);
     (void)jpeg_read_header(info, TRUE);
     TRY(check_size(decoder->name, info->image_width, info->image_height));
+    TRY(check_length(decoder->name, decoder->length,
+                     (uint64_t)info->image_width * info->image_height / JPEG_RATIO_MAX));
     TRY(choose_jpeg_output(jpeg));
     (void)jpeg_start_decompress(info);
     TRY(picture_create(decoder->out, (int)info->output_width, (int)info->output_height,
@@ -280,8 +295,10 @@ static int read_png(struct png *self) {
     png_set_keep_unknown_chunks(self->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_set_read_fn(self->png, self, take_png_bytes);
     png_read_info(self->png, self->info);
-    TRY(check_size(decoder->name, png_get_image_width(self->png, self->info),
-                   png_get_image_height(self->png, self->info)));
+    uint32_t height = png_get_image_height(self->png, self->info);
+    TRY(check_size(decoder->name, png_get_image_width(self->png, self->info), height));
+    TRY(check_length(decoder->name, decoder->length,
+                     png_get_rowbytes(self->png, self->info) * height / DEFLATE_RATIO_MAX));
     choose_png_output(self->png);
     int passes = png_set_interlace_handling(self->png);
     png_read_update_info(self->png, self->info);

@@ -2,6 +2,7 @@
  * against what their samples mean. */
 #include "data/picture.h"
 
+#include "base/file.h"
 #include "data/files.h"
 #include "support/suite.h"
 
@@ -21,8 +22,12 @@ static uint8_t noise(uint32_t i) {
     return (uint8_t)(h >> 24);
 }
 
-/* A smooth picture with some noise on it. */
+static int is_flat;
+
+/* A smooth picture with some noise on it; or one of a single colour. */
 static uint8_t sample(int x, int y, int c) {
+    if (is_flat)
+        return 200;
     return (uint8_t)((x * (3 + c) + y * (5 - c) + (noise((uint32_t)(x + 99 * y + c)) >> 4)) & 255);
 }
 
@@ -464,6 +469,35 @@ START_TEST(sizes_are_bounded_before_anything_is_allocated) {
 }
 END_TEST
 
+START_TEST(nothing_is_allocated_that_a_small_file_cannot_hold) {
+    claim_jpeg(8000, 8000);
+    check_broken(length, "bytes are too few for its pixels");
+    claim_png(8000, 8000);
+    check_broken(length, "bytes are too few for its pixels");
+}
+END_TEST
+
+START_TEST(large_pictures_of_one_colour_are_small_files_and_fine) {
+    struct picture picture;
+    ck_succeeds(picture_create(&picture, 3000, 2000, 3));
+    memset(picture.pixels, 200, (size_t)3000 * 2000 * 3);
+    ck_succeeds(picture_write_png(file_path("flat.png"), &picture));
+    picture_free(&picture);
+    char *data;
+    ck_succeeds(file_read(path_text, BYTES_MAX, &data, &length));
+    ck_succeeds(picture_decode(&picture, "flat.png", (uint8_t *)data, length, 3, 0));
+    free(data);
+    ck_assert_int_eq(picture.pixels[(size_t)3000 * 2000 * 3 - 1], 200);
+    picture_free(&picture);
+
+    is_flat = 1;
+    make_jpeg(&many_scans, 3000, 2000);
+    is_flat = 0;
+    ck_succeeds(picture_decode(&picture, "flat.jpg", bytes, length, 3, 0));
+    picture_free(&picture);
+}
+END_TEST
+
 START_TEST(written_pngs_decode_to_the_same_pixels) {
     for (int channels = 1; channels <= 3; channels += 2) {
         struct picture picture, got;
@@ -472,11 +506,10 @@ START_TEST(written_pngs_decode_to_the_same_pixels) {
         for (size_t i = 0; i < count; i++)
             picture.pixels[i] = noise((uint32_t)i);
         ck_succeeds(picture_write_png(file_path("out.png"), &picture));
-        FILE *stream = fopen(path_text, "rb");
-        ck_assert_ptr_nonnull(stream);
-        size = fread(bytes, 1, BYTES_MAX, stream);
-        (void)fclose(stream);
-        ck_succeeds(picture_decode(&got, "out.png", bytes, size, channels, 0));
+        char *data;
+        ck_succeeds(file_read(path_text, BYTES_MAX, &data, &size));
+        ck_succeeds(picture_decode(&got, "out.png", (uint8_t *)data, size, channels, 0));
+        free(data);
         ck_assert_int_eq(got.width, WIDTH);
         ck_assert_mem_eq(got.pixels, picture.pixels, count);
         picture_free(&got);
@@ -511,6 +544,8 @@ int main(void) {
     tcase_add_test(tests, bytes_between_a_jpegs_pixels_and_its_end_do_no_harm);
     tcase_add_test(tests, jpegs_of_absurdly_many_scans_are_refused);
     tcase_add_test(tests, sizes_are_bounded_before_anything_is_allocated);
+    tcase_add_test(tests, nothing_is_allocated_that_a_small_file_cannot_hold);
+    tcase_add_test(tests, large_pictures_of_one_colour_are_small_files_and_fine);
     tcase_add_test(tests, written_pngs_decode_to_the_same_pixels);
     tcase_add_test(tests, a_png_that_cannot_be_written_says_why);
     int rc = suite_run("picture", tests);
