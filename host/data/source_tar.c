@@ -84,12 +84,18 @@ static int check_plain(const struct range *range, struct archive *archive) {
                      range->name, archive_filter_name(archive, 0));
 }
 
+/* pax archives hold UTF-8, which the C locale's characters cannot express; others hold bytes. */
+static const char *name_of(struct archive_entry *entry) {
+    const char *name = archive_entry_pathname_utf8(entry);
+    return name ? name : archive_entry_pathname(entry);
+}
+
 static int visit(const struct range *range, struct archive *archive, struct archive_entry *entry,
                  member_function *function, void *context) {
     if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
         return 0;
     const struct member member = {
-        .name = archive_entry_pathname(entry),
+        .name = name_of(entry),
         /* What has been read are the headers up to the data. */
         .offset = range->begin + archive_filter_bytes(archive, 0),
         .size = archive_entry_size(entry),
