@@ -187,8 +187,9 @@ static void weigh_interval(struct axis *axis, int i, double begin, double width,
     float *weights = axis->weights + (size_t)i * (size_t)axis->taps;
     int first = clamp_index(floor(begin), count), last = first;
     memset(weights, 0, (size_t)axis->taps * sizeof *weights);
-    double end = begin + width;
-    for (double at = floor(begin); at < end; at++) {
+    double start = floor(begin), end = begin + width;
+    for (int k = 0; start + k < end; k++) {
+        double at = start + k;
         double share = fmin(at + 1, end) - fmax(at, begin);
         last = clamp_index(at, count);
         weights[last - first] += (float)(share / width);
@@ -224,17 +225,18 @@ static void sum_rows(float *restrict sums, const struct picture *picture, const 
     const uint8_t *row = picture->pixels + (size_t)down->first[y] * stride + first;
     float weight = weights[0];
     for (size_t i = 0; i < count; i++)
-        sums[i] = weight * row[i];
+        sums[i] = weight * (float)row[i];
     for (int k = 1; k < down->count[y]; k++) {
         row += stride;
         weight = weights[k];
         for (size_t i = 0; i < count; i++)
-            sums[i] += weight * row[i];
+            sums[i] += weight * (float)row[i];
     }
 }
 
 static uint8_t to_byte(float value) {
-    return value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)(value + 0.5F);
+    float raised = value + 0.5F; /* the fraction is cut off; lroundf would be a call */
+    return raised <= 0 ? 0 : raised >= 255 ? 255 : (uint8_t)raised;
 }
 
 static void sum_columns_3(uint8_t *row, const float *sums, const struct axis *across, int width) {

@@ -50,8 +50,8 @@ static double overlap(double i, double begin, double end) {
 static double area(const struct picture *picture, double x, double y, double width, double height,
                    int c) {
     double sum = 0;
-    for (double row = floor(y); row < y + height; row++) {
-        for (double column = floor(x); column < x + width; column++)
+    for (int row = (int)floor(y); row < y + height; row++) {
+        for (int column = (int)floor(x); column < x + width; column++)
             sum += pixel(picture, column, row, c) * overlap(column, x, x + width) *
                    overlap(row, y, y + height);
     }
