@@ -170,21 +170,29 @@ done:
     return rc;
 }
 
+static int read_root(struct names *classes, struct gathering *g, DIR *directory) {
+    const char *root = g->source->samples;
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir(directory);
+        if (!entry)
+            return errno ? error_set(ERROR_SYSTEM, "%s: %s", root, strerror(errno)) : 0;
+        if (entry->d_name[0] == '.')
+            continue;
+        if (kind_of(directory, entry) == KIND_FOLDER)
+            TRY(names_add(classes, entry->d_name));
+        else
+            g->ignored++;
+    }
+}
+
 /* The folders in the root: one a class. */
 static int find_classes(struct names *classes, struct gathering *g) {
     const char *root = g->source->samples;
     DIR *directory = opendir(root);
     if (!directory)
         return error_set(ERROR_SYSTEM, "%s: %s", root, strerror(errno));
-    int rc = 0;
-    for (struct dirent *entry; rc == 0 && (entry = readdir(directory));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        if (kind_of(directory, entry) == KIND_FOLDER)
-            rc = names_add(classes, entry->d_name);
-        else
-            g->ignored++;
-    }
+    int rc = read_root(classes, g, directory);
     (void)closedir(directory);
     names_sort(classes);
     if (rc == 0 && classes->count == 0)
