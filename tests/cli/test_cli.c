@@ -269,8 +269,10 @@ START_TEST(cli_train_flags_override_the_config) {
 END_TEST
 
 START_TEST(cli_train_says_where_data_would_be_named) {
-    expect("train $SOURCE/configs/alexnet.cfg", 2, "data.train");
     write_tiny();
+    expect("train $SOURCE/configs/alexnet.cfg", 1, "--data PATH names another place");
+    write_file("bare.cfg", "[net]\ninputs=2\nepochs=1\n[connected]\nactivation=linear\n[cost]\n");
+    expect("train bare.cfg", 2, "data.train: missing");
     expect("train tiny.cfg --data nowhere.csv", 1, "nowhere.csv");
 }
 END_TEST
