@@ -22,6 +22,8 @@ from torch.nn import functional
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG = os.path.join(HERE, "..", "..", "configs", "alexnet-openclipart.cfg")
 CROP = 227
+PIXELS_MAX = 1 << 27  # clnet leaves larger pictures out: host/data/picture.h
+Image.MAX_IMAGE_PIXELS = None
 
 
 def read_config(path):
@@ -127,6 +129,8 @@ def decode(path, side):
     """RGB over white; the picture scaled so that it covers side x side, its centre kept: averages
     over areas when shrinking, bilinear when enlarging."""
     with Image.open(path) as file:
+        if file.width * file.height > PIXELS_MAX:
+            raise ValueError(f"{file.width} x {file.height} pixels")
         picture = file.convert("RGBA")
     white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
     picture = Image.alpha_composite(white, picture).convert("RGB")

@@ -113,13 +113,7 @@ int open_device(struct device **out, const char *list) {
 
 int job_open_data(struct dataset **out, const struct job *job, enum data_half half) {
     struct data_request request = net_data_request(job->net);
-    int rc = dataset_open(out, &job->net->data, half, job->config->path, &request);
-    if (rc == ERROR_SYSTEM) {
-        char message[ERROR_LENGTH];
-        (void)snprintf(message, sizeof message, "%s", error_message());
-        return error_set(rc, "%s; --data PATH names another place", message);
-    }
-    return rc;
+    return dataset_open(out, &job->net->data, half, job->config->path, &request);
 }
 
 const char *grouped(int64_t number) {
