@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "ops/limits.h"
 #include "train/benchmark.h"
+#include "train/loader_benchmark.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@ struct flags {
 static const struct option flag_table[] = {
     {"devices", "the index of a device, as 'clnet devices' lists them; by default all, in turn",
      OPTION_STRING, FIELD(devices), NULL, 0, 0, NULL},
+    {"data", "pictures: measure how fast they are decoded too, and what a training waits for",
+     OPTION_STRING, FIELD(job.data), NULL, 0, 0, NULL},
     {"batch", "override the batch", OPTION_STRING, FIELD(job.batch), NULL, 0, 0, NULL},
     {"layers", "time each kernel of each layer too", OPTION_BOOL, FIELD(layers), "0", 0, 1, NULL},
     {"repetitions", "measurements of each rate, of which the median is told", OPTION_INT,
@@ -29,9 +32,13 @@ static const struct option flag_table[] = {
     {0},
 };
 
+/* For each count of threads. */
+enum { LOADER_SECONDS = 2 };
+
 /* Everything that was measured on one device. */
 struct report {
     const struct net *net;
+    const struct loader_benchmark *loader; /* of no rates without --data */
     struct device_info device;
     struct device_limits limits;
     struct benchmark rates;
@@ -93,6 +100,27 @@ static double fraction_of_bound(const struct report *report, const struct kernel
     return time->seconds > 0 ? bound / time->seconds : 0;
 }
 
+/* What the loader gives a training. */
+static double loader_rate(const struct loader_benchmark *loader) {
+    return loader->rates[loader->count - 1].images_per_second;
+}
+
+static int loader_is_bottleneck(const struct report *report) {
+    return loader_rate(report->loader) < report->rates.training.median;
+}
+
+static void add_loader_json(json_t *json, const struct report *report) {
+    json_t *list = json_array();
+    for (int i = 0; i < report->loader->count; i++) {
+        const struct loader_rate *rate = &report->loader->rates[i];
+        (void)json_array_append_new(list, json_pack("{s:i, s:f}", "threads", rate->threads,
+                                                    "images_per_second", rate->images_per_second));
+    }
+    (void)json_object_set_new(json, "loader", list);
+    (void)json_object_set_new(json, "bottleneck",
+                              json_string(loader_is_bottleneck(report) ? "loader" : "device"));
+}
+
 static json_t *report_json(const struct report *report) {
     const struct benchmark *b = &report->rates;
     json_t *layers = json_array();
@@ -105,7 +133,7 @@ static json_t *report_json(const struct report *report) {
                       t->seconds > 0 ? t->flops / t->seconds * 1e-9 : 0, "fraction_of_bound",
                       fraction_of_bound(report, t), "kernel", t->kernel));
     }
-    return json_pack(
+    json_t *json = json_pack(
         "{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o}", "device",
         report->device.name, "platform", report->device.platform, "driver", report->device.driver,
         "batch", report->net->options.batch, "peak_gflops", report->limits.flops * 1e-9,
@@ -117,6 +145,9 @@ static json_t *report_json(const struct report *report) {
         fraction_of_peak(report, 2.0 * (double)report->net->macs, &b->inference),
         "training_fraction_of_peak",
         fraction_of_peak(report, training_flops(report->net), &b->training), "layers", layers);
+    if (json && report->loader->count)
+        add_loader_json(json, report);
+    return json;
 }
 
 static void print_rate(const struct report *report, const char *name, const struct rate *rate,
@@ -143,6 +174,19 @@ static void print_kernels(const struct report *report) {
     (void)printf("  %-60s %9.3f\n", "all", 1e3 * total);
 }
 
+static void print_loader(const struct report *report) {
+    const struct loader_benchmark *loader = report->loader;
+    (void)printf("  loader, with no device at work:\n");
+    for (int i = 0; i < loader->count; i++)
+        (void)printf("  %3d %-14s %9.1f images/s\n", loader->rates[i].threads,
+                     loader->rates[i].threads == 1 ? "thread" : "threads",
+                     loader->rates[i].images_per_second);
+    (void)printf("  The %s is the bottleneck: training takes %.1f images/s, the loader gives "
+                 "%.1f.\n",
+                 loader_is_bottleneck(report) ? "loader" : "device", report->rates.training.median,
+                 loader_rate(loader));
+}
+
 static void print_report(const struct report *report) {
     const struct device_limits *l = &report->limits;
     const struct benchmark *b = &report->rates;
@@ -158,14 +202,17 @@ static void print_report(const struct report *report) {
     print_rate(report, "inference", &b->inference, forward);
     print_rate(report, "forward+backward", &b->forward_backward, all);
     print_rate(report, "training", &b->training, all);
+    if (report->loader->count)
+        print_loader(report);
     if (report->time_count)
         print_kernels(report);
 }
 
 static int bench_device(const struct flags *flags, const struct net *net,
-                        const struct device_info *device, json_t *list) {
+                        const struct loader_benchmark *loader, const struct device_info *device,
+                        json_t *list) {
     struct benchmark_options options = {.repetitions = flags->repetitions};
-    struct report report = {.net = net, .device = *device};
+    struct report report = {.net = net, .loader = loader, .device = *device};
     log_info("measuring device %d: %s", device->index, device->name);
     int rc = measure_rates(&report, &options);
     if (rc == 0 && flags->layers)
@@ -178,7 +225,8 @@ static int bench_device(const struct flags *flags, const struct net *net,
     return rc;
 }
 
-static int bench_devices(const struct flags *flags, const struct net *net) {
+static int bench_devices(const struct flags *flags, const struct net *net,
+                         const struct loader_benchmark *loader) {
     struct device_info *devices;
     int count, rc = 0, wanted = -1;
     if (flags->devices)
@@ -189,13 +237,22 @@ static int bench_devices(const struct flags *flags, const struct net *net) {
     json_t *list = flags->json ? json_array() : NULL;
     for (int i = 0; rc == 0 && i < count; i++) {
         if (wanted < 0 || wanted == i)
-            rc = bench_device(flags, net, &devices[i], list);
+            rc = bench_device(flags, net, loader, &devices[i], list);
     }
     if (rc == 0 && list)
         rc = print_json(list);
     else
         json_decref(list);
     free(devices);
+    return rc;
+}
+
+static int bench_loader(struct loader_benchmark *loader, const struct job *job) {
+    struct dataset *train;
+    TRY(job_open_data(&train, job, DATA_TRAIN));
+    log_info("measuring the loader on %s samples", grouped(train->count));
+    int rc = loader_benchmark_run(loader, job->net, train, LOADER_SECONDS);
+    dataset_free(train);
     return rc;
 }
 
@@ -210,19 +267,24 @@ static int run(const struct command *command, int argc, char **argv) {
     if (arguments.operand_count == 0)
         arguments.operands[arguments.operand_count++] = "configs/alexnet.cfg";
     struct job job;
+    struct loader_benchmark loader = {0};
     TRY(job_open(&job, command, &arguments, &flags.job));
-    int rc = bench_devices(&flags, job.net);
+    int rc = flags.job.data ? bench_loader(&loader, &job) : 0;
+    if (rc == 0)
+        rc = bench_devices(&flags, job.net, &loader);
     job_close(&job);
     return rc;
 }
 
 const struct command command_bench = {
     .name = "bench",
-    .usage = "[CONFIG] [--devices INDEX] [--batch N] [--layers] [--repetitions N] [--json] "
-             "[--set section.key=value]...",
+    .usage = "[CONFIG] [--devices INDEX] [--data PATH] [--batch N] [--layers] [--repetitions N] "
+             "[--json] [--set section.key=value]...",
     .help =
         "Measures how fast a config (configs/alexnet.cfg by default) runs, on synthetic data, and "
-        "how near\nto the device's own limits, which are measured first.",
+        "how near\nto the device's own limits, which are measured first.\nWith --data also how "
+        "fast the "
+        "loader prepares those pictures, and whether a training waits for it\nor for the device.",
     .flags = flag_table,
     .run = run,
 };

@@ -234,6 +234,22 @@ START_TEST(cli_bench_tells_rates_limits_and_kernels) {
 }
 END_TEST
 
+START_TEST(cli_bench_tells_what_a_training_would_wait_for) {
+    write_tiny();
+    json_t *list =
+        expect_json("bench tiny.cfg --data train.csv --devices 0 --repetitions 1 --json");
+    json_t *report = json_array_get(list, 0);
+    json_t *first = json_array_get(json_object_get(report, "loader"), 0);
+    ck_assert_int_eq(json_integer_value(json_object_get(first, "threads")), 1);
+    ck_assert(json_number_value(json_object_get(first, "images_per_second")) > 0);
+    const char *bottleneck = json_string_value(json_object_get(report, "bottleneck"));
+    ck_assert_ptr_nonnull(bottleneck);
+    ck_assert(strcmp(bottleneck, "loader") == 0 || strcmp(bottleneck, "device") == 0);
+    json_decref(list);
+    expect("bench tiny.cfg --data nowhere --devices 0", 1, "nowhere");
+}
+END_TEST
+
 START_TEST(cli_train_never_overwrites_a_run) {
     write_tiny();
     expect("train tiny.cfg --output once", 0, "weights:");
@@ -253,8 +269,10 @@ START_TEST(cli_train_flags_override_the_config) {
 END_TEST
 
 START_TEST(cli_train_says_where_data_would_be_named) {
-    expect("train $SOURCE/configs/alexnet.cfg", 2, "data.train");
     write_tiny();
+    expect("train $SOURCE/configs/alexnet.cfg", 1, "--data PATH");
+    write_file("bare.cfg", "[net]\ninputs=2\nepochs=1\n[connected]\nactivation=linear\n[cost]\n");
+    expect("train bare.cfg", 2, "data.train: missing");
     expect("train tiny.cfg --data nowhere.csv", 1, "nowhere.csv");
 }
 END_TEST
@@ -334,6 +352,7 @@ int main(void) {
     tcase_add_test(tests, cli_train_writes_config_metrics_and_weights_that_test_reads);
     tcase_add_test(tests, cli_train_metrics_have_a_line_for_each_iteration_and_evaluation);
     tcase_add_test(tests, cli_bench_tells_rates_limits_and_kernels);
+    tcase_add_test(tests, cli_bench_tells_what_a_training_would_wait_for);
     tcase_add_test(tests, cli_train_never_overwrites_a_run);
     tcase_add_test(tests, cli_train_flags_override_the_config);
     tcase_add_test(tests, cli_train_says_where_data_would_be_named);

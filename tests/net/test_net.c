@@ -43,8 +43,10 @@ END_TEST
 
 START_TEST(net_every_shipped_config_is_consistent) {
     static const char *const names[] = {
-        "configs/quickstart.cfg", "configs/logistic-regression.cfg", "configs/mlp-sigmoid.cfg",
-        "configs/mlp-relu.cfg",   "configs/linear-regression.cfg",   "configs/alexnet.cfg",
+        "configs/quickstart.cfg",          "configs/logistic-regression.cfg",
+        "configs/mlp-sigmoid.cfg",         "configs/mlp-relu.cfg",
+        "configs/linear-regression.cfg",   "configs/alexnet.cfg",
+        "configs/alexnet-openclipart.cfg", "configs/bvlc-alexnet.cfg",
     };
     struct net *net;
     struct config *config;
@@ -210,7 +212,7 @@ END_TEST
 int main(void) {
     TCase *tests = tcase_create("net");
     tcase_add_test(tests, net_alexnet_has_the_parameters_and_the_operations_of_the_paper);
-    tcase_add_loop_test(tests, net_every_shipped_config_is_consistent, 0, 6);
+    tcase_add_loop_test(tests, net_every_shipped_config_is_consistent, 0, 8);
     tcase_add_loop_test(tests, net_reports_what_is_wrong_with_file_line_section_and_key, 0,
                         ERROR_CASES);
     tcase_add_test(tests, net_infers_darknets_output_sizes);
