@@ -434,13 +434,6 @@ static int find_archives(struct names *paths, const char *samples) {
     return rc;
 }
 
-/* Numbers name no classes; what the caller knows of them holds. */
-static int keep_classes(struct dataset *dataset, const struct data_request *request) {
-    if (dataset->classes.count || !request->classes)
-        return 0;
-    return classes_copy(&dataset->classes, request->classes);
-}
-
 int source_read_tar(struct dataset *dataset, const struct source *source,
                     const struct data_request *request) {
     struct gathering g;
@@ -456,7 +449,6 @@ int source_read_tar(struct dataset *dataset, const struct source *source,
                       paths.count, g.seen);
         TRY_OR(done, walk_path(&w, paths.texts[i], paths.count == 1));
     }
-    TRY_OR(done, keep_classes(dataset, request));
     rc = gathering_finish(&g, dataset);
 done:
     progress_end(&progress);
