@@ -92,7 +92,13 @@ static const char *name_of(struct archive_entry *entry) {
 
 static int visit(const struct range *range, struct archive *archive, struct archive_entry *entry,
                  member_function *function, void *context) {
-    if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
+    int is_link = archive_entry_hardlink(entry) || archive_entry_filetype(entry) == AE_IFLNK;
+    if (is_link && name_of(entry) && is_picture_name(name_of(entry)))
+        return error_set(ERROR_INPUT,
+                         "%s: %s: a link to another picture, which cannot be read in place: pack "
+                         "the archive with tar's --dereference --hard-dereference",
+                         range->name, name_of(entry));
+    if (is_link || archive_entry_filetype(entry) != AE_IFREG)
         return 0;
     const struct member member = {
         .name = name_of(entry),
