@@ -69,6 +69,9 @@ int dataset_open(struct dataset **out, const struct data_options *options, enum 
     dataset->outputs = request->outputs;
     dataset->broken_share = options->broken_share;
     rc = read_source(dataset, &source, options, request);
+    /* Numbers name no classes; what the caller knows of them holds. */
+    if (rc == 0 && dataset->classes.count == 0 && request->classes)
+        rc = classes_copy(&dataset->classes, request->classes);
     if (rc == 0 && !dataset->files)
         rc = take_fingerprint(dataset);
 done:

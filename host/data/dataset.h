@@ -48,7 +48,8 @@ void classes_free(struct classes *classes);
 /* What the network needs. */
 struct data_request {
     struct shape input;
-    struct shape frame; /* of pictures, before the crop: data/augment.h; input when it is zero */
+    struct shape frame; /* of pictures, before the crop: data/augment.h. When it is zero it is the
+                           input, and pictures in memory must have that size already */
     int outputs;        /* of the loss layer: K classes, or K numbers */
     int labels_only;    /* the loss knows labels only (softmax) */
     const struct classes *classes; /* NULL: as the data has them; else folders are labelled so, and
@@ -74,10 +75,11 @@ struct dataset {
 };
 
 /* Reads one half. `config_path` is the file that relative paths are beside. A test half that names
- * no `test` reads the same IDX folder as `train`; when there is no test half at all, *out is NULL
- * and 0 is returned. What does not suit the request (picture shape, label out of range, number of
- * columns) is ERROR_INPUT; messages name the file, what in it is wrong (sample, line), and what was
- * expected. The caller frees with dataset_free. */
+ * no `test` is read from what `train` names: MNIST's or CIFAR's folder, a folder of `train` and
+ * `test` or `val`, or the share of its pictures that test_share holds out. When there is no test
+ * half at all, *out is NULL and 0 is returned. What does not suit the request (picture shape, label
+ * out of range, number of columns) is ERROR_INPUT; messages name the file, what in it is wrong
+ * (sample, line), and what was expected. The caller frees with dataset_free. */
 int dataset_open(struct dataset **out, const struct data_options *options, enum data_half half,
                  const char *config_path, const struct data_request *request);
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +179,7 @@ done:
 
 static int name_classes(struct dataset *dataset, const char *file, const struct variant *variant,
                         const struct data_request *request) {
+    assert(variant); /* each file has one, and there is one file at least */
     if (request->classes && request->classes->count)
         return classes_copy(&dataset->classes, request->classes);
     char *path = path_beside(file, variant->names);

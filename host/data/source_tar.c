@@ -92,7 +92,13 @@ static const char *name_of(struct archive_entry *entry) {
 
 static int visit(const struct range *range, struct archive *archive, struct archive_entry *entry,
                  member_function *function, void *context) {
-    if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
+    int is_link = archive_entry_hardlink(entry) || archive_entry_filetype(entry) == AE_IFLNK;
+    if (is_link && name_of(entry) && is_picture_name(name_of(entry)))
+        return error_set(ERROR_INPUT,
+                         "%s: %s: a link to another picture, which cannot be read in place: pack "
+                         "the archive with tar's --dereference --hard-dereference",
+                         range->name, name_of(entry));
+    if (is_link || archive_entry_filetype(entry) != AE_IFREG)
         return 0;
     const struct member member = {
         .name = name_of(entry),
@@ -434,13 +440,6 @@ static int find_archives(struct names *paths, const char *samples) {
     return rc;
 }
 
-/* Numbers name no classes; what the caller knows of them holds. */
-static int keep_classes(struct dataset *dataset, const struct data_request *request) {
-    if (dataset->classes.count || !request->classes)
-        return 0;
-    return classes_copy(&dataset->classes, request->classes);
-}
-
 int source_read_tar(struct dataset *dataset, const struct source *source,
                     const struct data_request *request) {
     struct gathering g;
@@ -456,7 +455,6 @@ int source_read_tar(struct dataset *dataset, const struct source *source,
                       paths.count, g.seen);
         TRY_OR(done, walk_path(&w, paths.texts[i], paths.count == 1));
     }
-    TRY_OR(done, keep_classes(dataset, request));
     rc = gathering_finish(&g, dataset);
 done:
     progress_end(&progress);

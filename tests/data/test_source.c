@@ -443,6 +443,23 @@ START_TEST(tar_of_class_archives_is_read_in_place) {
 }
 END_TEST
 
+START_TEST(tar_refuses_links_to_pictures) {
+    struct data_options options = defaults("s.tar");
+    struct dataset *set;
+    struct archive *tar = tar_create("s.tar", 0, 1);
+    tar_add(tar, "07.jpg", "x");
+    tar_add(tar, "07.cls", "1");
+    struct archive_entry *entry = archive_entry_new();
+    archive_entry_set_pathname(entry, "08.jpg");
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_hardlink(entry, "07.jpg");
+    ck_assert_int_eq(archive_write_header(tar, entry), ARCHIVE_OK);
+    archive_entry_free(entry);
+    tar_close(tar);
+    ck_fails(open_train(&set, &options), ERROR_INPUT, "s.tar: 08.jpg: a link to another picture");
+}
+END_TEST
+
 START_TEST(tar_says_what_is_wrong) {
     struct data_options options = defaults("s.tar");
     struct dataset *set;
@@ -587,6 +604,7 @@ int main(void) {
     tcase_add_test(tests, list_labels_may_be_names);
     tcase_add_test(tests, tar_shards_pair_pictures_and_labels);
     tcase_add_test(tests, tar_of_class_archives_is_read_in_place);
+    tcase_add_test(tests, tar_refuses_links_to_pictures);
     tcase_add_test(tests, tar_says_what_is_wrong);
     tcase_add_test(tests, cifar_is_read_in_both_versions);
     tcase_add_test(tests, pictures_in_memory_may_wait_for_their_frame);
