@@ -195,12 +195,3 @@ int picture_files_read(const struct picture_files *files, int64_t index, uint8_t
     (void)close(descriptor);
     return rc;
 }
-
-void picture_files_filter(struct picture_files *files, const char *keep) {
-    int64_t kept = 0;
-    for (int64_t i = 0; i < files->count; i++) {
-        if (keep[i])
-            files->places[kept++] = files->places[i];
-    }
-    files->count = kept;
-}

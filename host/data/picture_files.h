@@ -31,7 +31,4 @@ const char *picture_files_name(const struct picture_files *files, int64_t index)
 int picture_files_read(const struct picture_files *files, int64_t index, uint8_t **bytes,
                        size_t *room, size_t *length);
 
-/* Keeps the pictures for which keep[i] is not 0, in their order. */
-void picture_files_filter(struct picture_files *files, const char *keep);
-
 #endif

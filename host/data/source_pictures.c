@@ -102,10 +102,10 @@ int source_set_shapes(struct dataset *dataset, const char *path, struct shape he
         return error_set(ERROR_INPUT,
                          "%s holds pictures of %dx%dx%d (w x h x c); the network expects %dx%dx%d",
                          path, held.w, held.h, held.c, input.w, input.h, input.c);
-    if (!fits && held.c != 1 && held.c != 3)
+    if (!fits && (held.c != frame.c || (held.c != 1 && held.c != 3)))
         return error_set(ERROR_INPUT,
                          "%s holds pictures of %dx%dx%d (w x h x c), which cannot be resized to "
-                         "%dx%dx%d: that takes 1 or 3 channels",
+                         "%dx%dx%d: that takes 1 or 3 channels, the same before and after",
                          path, held.w, held.h, held.c, frame.w, frame.h, frame.c);
     dataset->input = input;
     dataset->frame = frame;

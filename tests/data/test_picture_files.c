@@ -28,11 +28,6 @@ START_TEST(picture_files_read_files_and_parts_of_archives) {
     char expected[400];
     (void)snprintf(expected, sizeof expected, "%s:member", file_path("a"));
     ck_assert_str_eq(picture_files_name(files, 1), expected);
-
-    picture_files_filter(files, (const char[]){0, 1, 1});
-    ck_assert_int_eq(picture_files_count(files), 2);
-    ck_assert_str_eq(picture_files_name(files, 0), expected);
-    check_bytes(files, 0, "3456");
     picture_files_free(files);
     picture_files_free(NULL);
 }
