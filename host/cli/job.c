@@ -21,8 +21,8 @@ static int set_data(struct config *config, const char *path) {
     if (!config_find(config, data_names))
         TRY(config_add_section(config, "data"));
     struct config_section *section = config_find(config, data_names);
-    static const char *const others[] = {"test", "train_labels", "test_labels"};
-    for (int i = 0; i < 3; i++)
+    static const char *const others[] = {"test", "train_labels", "test_labels", "root"};
+    for (int i = 0; i < 4; i++)
         config_remove(section, others[i]);
     char *absolute = realpath(path, NULL);
     int rc = config_set_value(section, "train", absolute ? absolute : path);
@@ -33,9 +33,9 @@ static int set_data(struct config *config, const char *path) {
 /* Paths in a config are seen from its directory; make them so that they hold anywhere, since the
  * config is written into the run's directory. */
 static int make_paths_absolute(struct config *config) {
-    static const char *const keys[] = {"train", "test", "train_labels", "test_labels"};
+    static const char *const keys[] = {"train", "test", "train_labels", "test_labels", "root"};
     struct config_section *section = config_find(config, data_names);
-    for (int i = 0; section && i < 4; i++) {
+    for (int i = 0; section && i < 5; i++) {
         const char *value = config_value(section, keys[i]);
         if (!value)
             continue;

@@ -75,9 +75,9 @@ struct view augment_ten_crop(struct shape frame, struct shape input, int i);
 
 /* Resamples a picture (frame.c channels) into frame [H][W][C]: the average over each pixel's area
  * when shrinking, bilinear when enlarging; beyond the picture's edge its edge is repeated. A
- * picture of exactly the frame's size that nothing changes is copied. */
-void augment_apply(uint8_t *frame_pixels, struct shape frame, const struct picture *picture,
-                   const struct augmentation *augmentation);
+ * picture of exactly the frame's size that nothing changes is copied. Fails only for memory. */
+int augment_apply(uint8_t *frame_pixels, struct shape frame, const struct picture *picture,
+                  const struct augmentation *augmentation);
 
 /* The short side that a decoded picture needs for this augmentation: see picture_decode. */
 int augment_least_side(struct shape frame, const struct augmentation *augmentation);

@@ -21,6 +21,7 @@ struct loader_options {
     int shuffle;     /* 0: the data set's order, every epoch */
     int64_t first;   /* the batch to begin with, counted from the start of training */
     int64_t limit;   /* batches to deliver, from the first; -1: without end */
+    int64_t most;    /* samples in an epoch: i * count / most, evenly spaced; 0: all */
     int threads;     /* 0: one for each processor, at most 16 */
     int is_training; /* augment; otherwise the crop in the middle */
     struct augment_options augment;
@@ -52,10 +53,11 @@ int loader_next(struct loader *loader, const struct batch **batch);
 
 void loader_free(struct loader *loader);
 
-/* Pictures of the data set that turned out broken so far. */
+/* Pictures of the data set that turned out broken in the batches delivered so far. For the thread
+ * that calls loader_next. */
 int64_t loader_broken(struct loader *loader);
 
-/* Batches in an epoch. */
+/* Batches in an epoch of all samples. */
 int64_t loader_batches_per_epoch(const struct dataset *dataset, int batch);
 
 #endif

@@ -166,7 +166,7 @@ static int take(struct dataset *dataset, const struct csv *csv, const char *path
     int rc;
     TRY_OR(done, assign_roles(&roles, target, request));
     TRY_OR(done, allocate(dataset, &roles, request->labels_only));
-    dataset->input = request->input;
+    dataset->input = dataset->frame = dataset->stored = request->input;
     dataset->count = csv->rows;
     rc = deal(dataset, &roles);
 done:

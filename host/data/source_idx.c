@@ -15,28 +15,20 @@ static struct shape picture_shape(const struct idx *idx) {
     };
 }
 
-/* A picture may also be taken as a vector of its bytes, in the order in which they lie. */
-static int check_pictures(const struct idx *idx, struct shape expected, const char *path) {
-    if (idx->dimensions < 3)
-        return error_set(ERROR_INPUT,
-                         "%s: %d dimensions; pictures have 3 (n, h, w) or 4 (n, h, w, c)", path,
-                         idx->dimensions);
-    struct shape held = picture_shape(idx);
-    int is_vector = expected.h == 1 && expected.w == 1;
-    if (shape_equal(held, expected) ||
-        (is_vector && shape_elements(held) == shape_elements(expected)))
+static int check_dimensions(const struct idx *idx, const char *path) {
+    if (idx->dimensions >= 3)
         return 0;
-    return error_set(ERROR_INPUT,
-                     "%s holds pictures of %dx%dx%d (w x h x c); the network expects %dx%dx%d",
-                     path, held.w, held.h, held.c, expected.w, expected.h, expected.c);
+    return error_set(ERROR_INPUT, "%s: %d dimensions; pictures have 3 (n, h, w) or 4 (n, h, w, c)",
+                     path, idx->dimensions);
 }
 
-static int read_pictures(struct dataset *dataset, const char *path, struct shape expected) {
+static int read_pictures(struct dataset *dataset, const char *path,
+                         const struct data_request *request) {
     struct idx idx;
     TRY(idx_read(&idx, path));
     int rc;
-    TRY_OR(done, check_pictures(&idx, expected, path));
-    dataset->input = expected;
+    TRY_OR(done, check_dimensions(&idx, path));
+    TRY_OR(done, source_set_shapes(dataset, path, picture_shape(&idx), request));
     dataset->count = idx.sizes[0];
     dataset->bytes = idx.elements;
     idx.elements = NULL; /* the data set's now */
@@ -89,8 +81,7 @@ static int read_labels(struct dataset *dataset, const struct source *source,
     TRY(idx_read(&idx, path));
     int rc;
     TRY_OR(done, check_labels(&idx, path, dataset, source->samples));
-    /* A loss with a single output that takes numbers is a regression on the label's value. */
-    if (request->outputs == 1 && !request->labels_only)
+    if (source_labels_are_numbers(request))
         rc = take_targets(dataset, &idx, path);
     else
         rc = take_labels(dataset, &idx, path);
@@ -101,6 +92,6 @@ done:
 
 int source_read_idx(struct dataset *dataset, const struct source *source,
                     const struct data_request *request) {
-    TRY(read_pictures(dataset, source->samples, request->input));
+    TRY(read_pictures(dataset, source->samples, request));
     return read_labels(dataset, source, request);
 }
