@@ -8,6 +8,7 @@
 #include <archive_entry.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <sys/stat.h>
 
 /* Every picture's content is its name: what comes back tells what was read. */
@@ -325,8 +326,11 @@ START_TEST(list_labels_may_be_names) {
 }
 END_TEST
 
-/* An archive being written. */
+/* An archive being written: by someone whose locale has all characters, though the reader's has
+ * not.
+ */
 static struct archive *tar_create(const char *name, int compressed, int gnu) {
+    ck_assert_ptr_nonnull(setlocale(LC_CTYPE, "C.UTF-8"));
     struct archive *archive = archive_write_new();
     ck_assert_ptr_nonnull(archive);
     if (gnu)
@@ -342,15 +346,11 @@ static struct archive *tar_create(const char *name, int compressed, int gnu) {
 static void tar_add_bytes(struct archive *archive, const char *name, const void *bytes,
                           size_t length) {
     struct archive_entry *entry = archive_entry_new();
-    /* pax keeps names as UTF-8, whatever the locale; GNU's as the bytes that they are. */
-    if (archive_format(archive) == ARCHIVE_FORMAT_TAR_GNUTAR)
-        archive_entry_set_pathname(entry, name);
-    else
-        archive_entry_set_pathname_utf8(entry, name);
+    archive_entry_set_pathname(entry, name);
     archive_entry_set_size(entry, (la_int64_t)length);
     archive_entry_set_filetype(entry, AE_IFREG);
     archive_entry_set_perm(entry, 0644);
-    ck_assert_int_ge(archive_write_header(archive, entry), ARCHIVE_WARN);
+    ck_assert_int_eq(archive_write_header(archive, entry), ARCHIVE_OK);
     ck_assert_int_eq(archive_write_data(archive, bytes, length), (la_ssize_t)length);
     archive_entry_free(entry);
 }
@@ -361,6 +361,7 @@ static void tar_add(struct archive *archive, const char *name, const char *text)
 
 static void tar_close(struct archive *archive) {
     ck_assert_int_eq(archive_write_free(archive), ARCHIVE_OK);
+    ck_assert_ptr_nonnull(setlocale(LC_CTYPE, "C"));
 }
 
 START_TEST(tar_shards_pair_pictures_and_labels) {
