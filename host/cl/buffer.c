@@ -125,6 +125,25 @@ int buffer_read(struct buffer *buffer, size_t offset, size_t bytes, void *data) 
     return 0;
 }
 
+int buffer_transfer(struct buffer *buffer, size_t bytes, const void *data, const struct mark *after,
+                    struct mark *sent) {
+    struct device *device = buffer->device;
+    cl_event event = NULL, earlier = after ? after->event : NULL;
+    /* A driver may keep commands to itself until they are flushed: nothing would ever reach the
+     * mark that the other queue waits for. */
+    if (earlier)
+        CL_TRY(device, clFlush(device->queue));
+    CL_TRY(device,
+           clEnqueueWriteBuffer(device->transfers, buffer->memory, CL_FALSE, 0, bytes, data,
+                                earlier ? 1 : 0, earlier ? &earlier : NULL, sent ? &event : NULL));
+    if (sent) {
+        mark_free(sent);
+        sent->event = event;
+        CL_TRY(device, clFlush(device->transfers));
+    }
+    return 0;
+}
+
 int buffer_copy(struct buffer *to, const struct buffer *from) {
     CL_TRY(to->device, clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, 0, 0,
                                            to->bytes, 0, NULL, NULL));

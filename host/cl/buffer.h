@@ -23,6 +23,12 @@ size_t buffer_bytes(const struct buffer *buffer);
 int buffer_write(struct buffer *buffer, size_t offset, size_t bytes, const void *data);
 int buffer_read(struct buffer *buffer, size_t offset, size_t bytes, void *data);
 
+/* Enqueues a copy from the host as a transfer, which begins after what `after` marks (NULL: at
+ * once) and which *sent, unless NULL, then marks the end of. Transfers run one after another,
+ * beside the kernels; the data must stay as they are until they were sent. */
+int buffer_transfer(struct buffer *buffer, size_t bytes, const void *data, const struct mark *after,
+                    struct mark *sent);
+
 /* Enqueues a copy of the whole of one buffer to another of the same size. */
 int buffer_copy(struct buffer *to, const struct buffer *from);
 

@@ -173,6 +173,8 @@ static int open_device(struct device **out, int index, int is_profiling) {
         device->queue = clCreateCommandQueue(device->context, device->id,
                                              is_profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
     }
+    if (code == CL_SUCCESS)
+        device->transfers = clCreateCommandQueue(device->context, device->id, 0, &code);
     if (code != CL_SUCCESS) {
         int rc = cl_error(device, code, call);
         device_close(device);
@@ -197,10 +199,14 @@ void device_close(struct device *device) {
         (void)clReleaseEvent(device->launches[i].event);
     free(device->launches);
     /* A driver's threads that still compile while the process exits crash it. */
+    if (device->transfers)
+        (void)clFinish(device->transfers);
     if (device->queue)
         (void)clFinish(device->queue);
     programs_free(device);
     blas_clear();
+    if (device->transfers)
+        (void)clReleaseCommandQueue(device->transfers);
     if (device->queue)
         (void)clReleaseCommandQueue(device->queue);
     if (device->context)
@@ -213,8 +219,38 @@ const struct device_info *device_info(const struct device *device) {
 }
 
 int device_finish(struct device *device) {
+    CL_TRY(device, clFlush(device->queue)); /* transfers may wait for it */
+    CL_TRY(device, clFinish(device->transfers));
     CL_TRY(device, clFinish(device->queue));
     return 0;
+}
+
+int device_mark(struct device *device, struct mark *mark) {
+    cl_event event;
+    CL_TRY(device, clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &event));
+    mark_free(mark);
+    mark->event = event;
+    return 0;
+}
+
+int device_wait_for(struct device *device, const struct mark *mark) {
+    cl_event event = mark->event;
+    if (event)
+        CL_TRY(device, clEnqueueBarrierWithWaitList(device->queue, 1, &event, NULL));
+    return 0;
+}
+
+int mark_wait(struct device *device, const struct mark *mark) {
+    cl_event event = mark->event;
+    if (event)
+        CL_TRY(device, clWaitForEvents(1, &event));
+    return 0;
+}
+
+void mark_free(struct mark *mark) {
+    if (mark->event)
+        (void)clReleaseEvent(mark->event);
+    mark->event = NULL;
 }
 
 void device_note_launch(struct device *device, cl_event event, struct kernel *kernel) {

@@ -1,7 +1,8 @@
 /* OpenCL devices: what there are, what each can do, and one opened for work.
  *
  * Each opened device has its own context and one in-order queue: commands run in the order in which
- * they were enqueued, so no caller needs events to keep them apart.
+ * they were enqueued, so no caller needs events to keep them apart. Transfers (cl/buffer.h) have a
+ * second such queue, so that data come in while kernels run; marks keep the two in step.
  */
 #ifndef CL_DEVICE_H
 #define CL_DEVICE_H
@@ -55,6 +56,23 @@ const struct device_info *device_info(const struct device *device);
 
 /* Waits until everything enqueued so far is done. */
 int device_finish(struct device *device);
+
+/* A point in one of a device's queues, which the other one or the host can wait for. Zeroed: none,
+ * which is over already. Free with mark_free, whether or not it was reached. */
+struct mark {
+    void *event;
+};
+
+/* Marks the end of what was enqueued so far, transfers aside. Replaces what *mark was. */
+int device_mark(struct device *device, struct mark *mark);
+
+/* What is enqueued from here on begins after the mark, which may be of a transfer. */
+int device_wait_for(struct device *device, const struct mark *mark);
+
+/* Waits on the host. */
+int mark_wait(struct device *device, const struct mark *mark);
+
+void mark_free(struct mark *mark);
 
 /* Waits, and adds the time of every kernel launched since the last call to that kernel's. */
 int device_collect_times(struct device *device);

@@ -21,7 +21,7 @@ struct device {
     struct device_info info;
     cl_device_id id;
     cl_context context;
-    cl_command_queue queue;
+    cl_command_queue queue, transfers;
     struct program *programs; /* built so far, newest first */
     uint64_t allocated;       /* bytes of buffers alive */
     int is_profiling;

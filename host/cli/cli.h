@@ -18,7 +18,7 @@ struct command {
 };
 
 extern const struct command command_devices, command_summary, command_train, command_test,
-    command_bench, command_help;
+    command_predict, command_visualize, command_bench, command_help;
 
 /* All commands, NULL-terminated. */
 extern const struct command *const commands[];
@@ -66,6 +66,15 @@ int open_device(struct device **out, const char *list);
 
 /* Reads a half of the data; a missing test half gives NULL. */
 int job_open_data(struct dataset **out, const struct job *job, enum data_half half);
+
+/* Gives the replica the mean that the config asks for, unless it has one from its weights. `train`
+ * is what a mean is computed from; NULL: one that must be computed is ERROR_INPUT. */
+int job_set_mean(const struct job *job, struct replica *replica, const struct dataset *train);
+
+/* Loads weights and their mean. Weights without one get the config's; `compute`: from the training
+ * data, if need be. `classes` is as for weights_load. */
+int job_load_weights(const struct job *job, struct replica *replica, const char *path,
+                     struct classes *classes, int compute);
 
 /* 60965224 as "60,965,224"; the text lives in one of a few buffers that take turns. */
 const char *grouped(int64_t number);

@@ -185,7 +185,7 @@ static void report_epoch(int64_t epoch, const struct evaluation *e) {
 static int on_epoch(void *context, int64_t epoch, const struct evaluation *e) {
     struct run *run = context;
     progress_end(&run->progress);
-    TRY(weights_save(run->last, run->replica));
+    TRY(weights_save(run->last, run->replica, &run->train->classes));
     if (e)
         note_evaluation(run, epoch, e);
     /* Epochs of a small data set may end by the hundred a second. */
@@ -211,9 +211,10 @@ static int prepare(struct run *run, const struct flags *flags) {
     };
     TRY(replica_create(&run->replica, job->net, run->device, &options));
     if (flags->weights)
-        TRY(weights_load(flags->weights, run->replica));
+        TRY(weights_load(flags->weights, run->replica, NULL));
     else
         TRY(replica_initialise(run->replica, (uint32_t)job->net->options.seed));
+    TRY(job_set_mean(job, run->replica, run->train));
     TRY(create_directory(run, flags->output));
     return write_config(run);
 }
@@ -226,7 +227,7 @@ static int train(struct run *run) {
     log_info("training for %s iterations of %d; writing to %s", grouped(options.iterations),
              run->job.net->options.batch, run->directory);
     /* What is there before the first update is good: should it be the only thing that ever is. */
-    TRY(weights_save(run->last, run->replica));
+    TRY(weights_save(run->last, run->replica, &run->train->classes));
     run->progress = progress_start("training");
     int rc = trainer_run(run->replica, run->train, run->test, &options, &listener);
     progress_end(&run->progress);
@@ -235,7 +236,7 @@ static int train(struct run *run) {
         (void)snprintf(reason, sizeof reason, "%s", error_message());
         return error_set(rc, "%s\nthe last good weights are in %s", reason, run->last);
     }
-    return weights_save(run->final, run->replica);
+    return weights_save(run->final, run->replica, &run->train->classes);
 }
 
 static void print_end(const struct run *run, const char *config) {

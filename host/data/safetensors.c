@@ -253,6 +253,10 @@ const struct safetensor *safetensors_find(const struct safetensors *file, const 
     return NULL;
 }
 
+const char *safetensors_metadata(const struct safetensors *file, const char *key) {
+    return json_string_value(json_object_get(json_object_get(file->header, METADATA_KEY), key));
+}
+
 void safetensors_free(struct safetensors *file) {
     free(file->tensors);
     free(file->storage);

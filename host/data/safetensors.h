@@ -38,6 +38,9 @@ int safetensors_read(struct safetensors *out, const char *path);
 /* The tensor of that name, or NULL. */
 const struct safetensor *safetensors_find(const struct safetensors *file, const char *name);
 
+/* The metadata's value for a key, or NULL. Valid until safetensors_free. */
+const char *safetensors_metadata(const struct safetensors *file, const char *key);
+
 void safetensors_free(struct safetensors *file);
 
 /* Writes a file by way of base/file, so that a reader sees the old one or the new one. `metadata`

@@ -87,6 +87,11 @@ static int check_schedule(const struct net *net, const struct config_section *se
     return 0;
 }
 
+/* Whether inputs of this shape can come from pictures, and not only from numbers. */
+static int is_picture(struct shape input) {
+    return (input.h > 1 || input.w > 1) && (input.c == 1 || input.c == 3);
+}
+
 static int read_net_section(struct net *net) {
     if (net->config->count == 0)
         return error_set(ERROR_INPUT, "%s: there is no section in it; the first is [net]",
@@ -95,8 +100,9 @@ static int read_net_section(struct net *net) {
     if (!is_one_of(section->name, net_names))
         return error_set(ERROR_INPUT, "%s:%d: the first section is [%s]; it must be [net]",
                          net->config->path, section->line, section->name);
-    struct config_binding binding = {net_option_table, &net->options};
-    TRY(config_bind(net->config, section, &binding, 1));
+    struct config_binding bindings[] = {{net_option_table, &net->options},
+                                        {augment_option_table, &net->augment}};
+    TRY(config_bind(net->config, section, bindings, 2));
 
     const struct net_options *o = &net->options;
     if (o->inputs && (o->height || o->width || o->channels))
@@ -108,6 +114,12 @@ static int read_net_section(struct net *net) {
     else
         return fail(net, section,
                     "the input is missing: give height, width and channels, or inputs");
+    net->frame = net->input;
+    if (is_picture(net->input)) {
+        int rc = augment_frame(&net->frame, &net->augment, net->input);
+        if (rc < 0)
+            return blame(rc, net, section);
+    }
     return check_schedule(net, section);
 }
 
@@ -379,8 +391,10 @@ int net_micro_batch(const struct net *net) {
 
 struct data_request net_data_request(const struct net *net) {
     const struct layer_plan *plan = &net_loss(net)->plan;
-    return (struct data_request){
-        .input = net->input, .outputs = plan->output.c, .labels_only = plan->labels_only};
+    return (struct data_request){.input = net->input,
+                                 .frame = net->frame,
+                                 .outputs = plan->output.c,
+                                 .labels_only = plan->labels_only};
 }
 
 /* ---- writing a config ---- */
@@ -398,6 +412,7 @@ static void print_section(FILE *out, const struct option *table, const void *tar
 void net_print_config(const struct net *net, FILE *out) {
     (void)fputs("[net]\n", out);
     print_section(out, net_option_table, &net->options);
+    print_section(out, augment_option_table, &net->augment);
     (void)fputs("\n[data]\n", out);
     print_section(out, data_option_table, &net->data);
     for (int i = 0; i < net->count; i++) {
@@ -424,6 +439,9 @@ void net_document_config(FILE *out) {
         "its section.\n\n[net]  (or [network]) the input, the batch, and how to train\n",
         out);
     options_document(out, net_option_table);
+    (void)fputs(
+        "\n[net]  where the input is a picture: its size, and what changes it in training\n", out);
+    options_document(out, augment_option_table);
     (void)fputs("\n[data]  what to learn from; paths are seen from the config's directory\n", out);
     options_document(out, data_option_table);
     (void)fputs("\nEvery layer\n", out);

@@ -9,7 +9,7 @@ struct place {
     int segment;
     size_t offset; /* in floats */
     size_t elements;
-    struct buffer *value, *gradient;
+    struct buffer *value, *gradient, *velocity;
 };
 
 /* A segment of the flat buffers, and its update. */
@@ -117,8 +117,10 @@ static int create_views(struct parameters *parameters) {
         const struct segment *segment = &parameters->segments[place->segment];
         size_t offset = place->offset * sizeof(float), bytes = place->elements * sizeof(float);
         TRY(buffer_view(&place->value, segment->values, offset, bytes));
-        if (parameters->is_training)
-            TRY(buffer_view(&place->gradient, segment->gradients, offset, bytes));
+        if (!parameters->is_training)
+            continue;
+        TRY(buffer_view(&place->gradient, segment->gradients, offset, bytes));
+        TRY(buffer_view(&place->velocity, segment->velocity, offset, bytes));
     }
     return 0;
 }
@@ -150,6 +152,7 @@ void parameters_free(struct parameters *parameters) {
     for (int i = 0; parameters->places && i < parameters->net->parameter_count; i++) {
         buffer_free(parameters->places[i].value);
         buffer_free(parameters->places[i].gradient);
+        buffer_free(parameters->places[i].velocity);
     }
     for (int i = 0; i < parameters->segment_count; i++) {
         struct segment *segment = &parameters->segments[i];
@@ -170,6 +173,10 @@ struct buffer *parameters_value(const struct parameters *parameters, int index) 
 
 struct buffer *parameters_gradient(const struct parameters *parameters, int index) {
     return parameters->places[index].gradient;
+}
+
+struct buffer *parameters_velocity(const struct parameters *parameters, int index) {
+    return parameters->places[index].velocity;
 }
 
 int parameters_update(struct parameters *parameters, double rate, double momentum, double decay) {

@@ -21,9 +21,11 @@ int parameters_create(struct parameters **out, const struct net *net, struct dev
 
 void parameters_free(struct parameters *parameters);
 
-/* A parameter's value and gradient (NULL without training), by its index in the net. */
+/* A parameter's value, gradient and velocity (both NULL without training), by its index in the net.
+ */
 struct buffer *parameters_value(const struct parameters *parameters, int index);
 struct buffer *parameters_gradient(const struct parameters *parameters, int index);
+struct buffer *parameters_velocity(const struct parameters *parameters, int index);
 
 /* Enqueues the update of all parameters, which also zeroes the gradients: kernels_cl/solver.cl. */
 int parameters_update(struct parameters *parameters, double rate, double momentum, double decay);

@@ -4,6 +4,7 @@
 #ifndef NET_REPLICA_H
 #define NET_REPLICA_H
 
+#include "data/statistics.h"
 #include "net/net.h"
 
 struct replica;
@@ -19,10 +20,11 @@ struct replica_options {
 /* Samples on the host, a micro-batch: as in struct batch. */
 struct samples {
     int count;
-    const uint8_t *bytes;  /* [count][H][W][C], or NULL */
-    const float *floats;   /* [count][C][H][W], or NULL */
-    const int32_t *labels; /* [count], or NULL */
-    const float *targets;  /* [count][outputs], or NULL */
+    const uint8_t *bytes;     /* [count][H][W][C] of net->frame, or NULL */
+    const struct view *views; /* [count], what to see of each frame; NULL: its middle */
+    const float *floats;      /* [count][C][H][W], or NULL */
+    const int32_t *labels;    /* [count], or NULL */
+    const float *targets;     /* [count][outputs], or NULL */
 };
 
 /* Where in the training a micro-batch stands. */
@@ -45,14 +47,37 @@ const struct net *replica_net(const struct replica *replica);
 /* Fills the parameters as their initialisers say. */
 int replica_initialise(struct replica *replica, uint32_t seed);
 
+/* What is subtracted from the input before it is scaled; copied. Until it is called, nothing is.
+ * ERROR_INPUT when it does not suit the net's frame. */
+int replica_set_mean(struct replica *replica, const struct mean *mean);
+
+/* That mean, or NULL. */
+const struct mean *replica_mean(const struct replica *replica);
+
 /* One parameter tensor, by its index in the net, from or to the host. */
 int replica_write_parameter(struct replica *replica, int index, const float *values);
 int replica_read_parameter(struct replica *replica, int index, float *values);
 int replica_read_gradient(struct replica *replica, int index, float *values);
 
-/* Sends a micro-batch and enqueues the forward pass. count is at most the net's micro-batch. */
+/* Begins to send a micro-batch (count is at most the net's micro-batch) to the staging memory that
+ * the last forward pass does not use, while the device works on. The samples must stay as they are
+ * until replica_forward_staged was called for them and replica_results has returned, or
+ * replica_stage_wait. At most one micro-batch is staged at a time. */
+int replica_stage(struct replica *replica, const struct samples *samples);
+
+/* Waits until what was staged has left the host's memory. */
+int replica_stage_wait(struct replica *replica);
+
+/* Enqueues the forward pass over the micro-batch that was staged last. */
+int replica_forward_staged(struct replica *replica, const struct step *step);
+
+/* Both in one. */
 int replica_forward(struct replica *replica, const struct samples *samples,
                     const struct step *step);
+
+/* Enqueues another forward pass over the last micro-batch, seen through other views [count]. */
+int replica_forward_again(struct replica *replica, const struct view *views,
+                          const struct step *step);
 
 /* Enqueues the backward pass of the last forward pass; gradients of parameters add up. */
 int replica_backward(struct replica *replica);
@@ -74,10 +99,21 @@ int replica_read_input_gradient(struct replica *replica, float *values);
 struct kernel *replica_kernel(struct replica *replica, int i, int k,
                               const struct kernel_spec **spec);
 
+/* Runs the last micro-batch forward again, layer by layer, and shows each output to `visit`:
+ * layer -1 is the input, values are [count][C][H][W] of `shape`. A visitor that returns something
+ * other than 0 ends it, and that is returned. */
+typedef int replica_visitor(void *context, int layer, struct shape shape, const float *values);
+int replica_visit_outputs(struct replica *replica, const struct step *step, replica_visitor *visit,
+                          void *context);
+
 /* Looks for the first number that is not finite: in the parameters, else layer by layer in a
- * forward pass over these samples. Returns 1 and describes it in text ("the output of conv2"), 0
- * when all is finite, or an error. */
-int replica_find_nonfinite(struct replica *replica, const struct samples *samples,
-                           const struct step *step, char *text, size_t size);
+ * forward pass over the last micro-batch. Returns 1 and describes it in text ("the output of
+ * conv2"), 0 when all is finite, or an error. */
+int replica_find_nonfinite(struct replica *replica, const struct step *step, char *text,
+                           size_t size);
+
+/* The velocity of one parameter tensor, from or to the host: for checkpoints. */
+int replica_read_velocity(struct replica *replica, int index, float *values);
+int replica_write_velocity(struct replica *replica, int index, const float *values);
 
 #endif

@@ -20,7 +20,7 @@ static void free_synthetic(struct synthetic *data) {
 
 static int make_synthetic(struct synthetic *data, const struct net *net) {
     size_t count = (size_t)net_micro_batch(net);
-    size_t elements = count * (size_t)shape_elements(net->input);
+    size_t elements = count * (size_t)shape_elements(net->frame);
     int outputs = net_loss(net)->plan.output.c;
     *data = (struct synthetic){.bytes = malloc(elements),
                                .labels = malloc(count * sizeof *data->labels)};

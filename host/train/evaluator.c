@@ -3,71 +3,212 @@
 #include "base/error.h"
 #include "base/progress.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct samples batch_part(const struct dataset *dataset, const struct batch *batch, int first,
                           int count) {
-    size_t elements = (size_t)first * (size_t)shape_elements(dataset->input);
+    size_t start = (size_t)first;
+    struct shape frame = dataset->frame.c ? dataset->frame : dataset->input;
+    size_t pixels = start * (size_t)shape_elements(frame);
+    size_t numbers = start * (size_t)shape_elements(dataset->input);
     return (struct samples){
         .count = count,
-        .bytes = batch->bytes ? batch->bytes + elements : NULL,
-        .floats = batch->floats ? batch->floats + elements : NULL,
-        .labels = batch->labels ? batch->labels + first : NULL,
-        .targets =
-            batch->targets ? batch->targets + (size_t)first * (size_t)dataset->outputs : NULL,
+        .bytes = batch->bytes ? batch->bytes + pixels : NULL,
+        .views = batch->views ? batch->views + start : NULL,
+        .floats = batch->floats ? batch->floats + numbers : NULL,
+        .labels = batch->labels ? batch->labels + start : NULL,
+        .targets = batch->targets ? batch->targets + start * (size_t)dataset->outputs : NULL,
     };
 }
 
-/* Sums over the samples seen so far. */
-struct sums {
+struct evaluator {
+    struct replica *replica;
+    const struct net *net;
+    const struct evaluation_options *options;
+    int outputs;
+    /* Of a micro-batch. */
+    float *losses;
+    int32_t *ranks;
+    struct view *views;
+    float *values, *mean; /* [count][outputs]; NULL unless the outputs themselves are asked for */
+    /* Sums over the samples seen so far. */
     double loss;
     int64_t samples, top1, top5;
 };
 
-static int add_batch(struct replica *replica, const struct samples *samples, struct sums *sums,
-                     float *losses, int32_t *ranks) {
-    struct step step = {.global_count = samples->count};
-    TRY(replica_forward(replica, samples, &step));
-    TRY(replica_results(replica, losses, ranks));
-    for (int i = 0; i < samples->count; i++) {
-        sums->loss += (double)losses[i];
-        sums->top1 += ranks[i] > 0;
-        sums->top5 += ranks[i] > 4;
-    }
-    sums->samples += samples->count;
+static int needs_outputs(const struct evaluation_options *options) {
+    return options->crops > 1 || options->confusion || options->show;
+}
+
+static int check_crops(const struct evaluator *evaluator, const struct dataset *dataset) {
+    int crops = evaluator->options->crops;
+    if (crops <= 1)
+        return 0;
+    if (crops != TEN_CROPS)
+        return error_set(ERROR_INPUT, "crops: %d; there can be 1 or %d", crops, TEN_CROPS);
+    if (!dataset->bytes && !dataset->files)
+        return error_set(ERROR_INPUT, "crops: the data are numbers, which have no crops");
+    if (!net_loss(evaluator->net)->plan.labels_only)
+        return error_set(ERROR_INPUT,
+                         "crops: only the probabilities of [softmax] can be averaged, and the net "
+                         "ends in [%s]",
+                         net_loss(evaluator->net)->type->name);
     return 0;
 }
 
-int evaluate(struct replica *replica, const struct dataset *dataset,
-             struct evaluation *evaluation) {
-    int micro_batch = net_micro_batch(replica_net(replica));
+static int open_evaluator(struct evaluator *evaluator) {
+    size_t count = (size_t)net_micro_batch(evaluator->net);
+    size_t values = count * (size_t)evaluator->outputs;
+    evaluator->losses = malloc(count * sizeof *evaluator->losses);
+    evaluator->ranks = malloc(count * sizeof *evaluator->ranks);
+    evaluator->views = calloc(count, sizeof *evaluator->views);
+    int missing = !evaluator->losses || !evaluator->ranks || !evaluator->views;
+    if (needs_outputs(evaluator->options)) {
+        evaluator->values = malloc(values * sizeof *evaluator->values);
+        evaluator->mean = malloc(values * sizeof *evaluator->mean);
+        missing |= !evaluator->values || !evaluator->mean;
+    }
+    return missing ? error_no_memory("an evaluation", values * sizeof *evaluator->values) : 0;
+}
+
+static void close_evaluator(struct evaluator *evaluator) {
+    free(evaluator->losses);
+    free(evaluator->ranks);
+    free(evaluator->views);
+    free(evaluator->values);
+    free(evaluator->mean);
+}
+
+/* Adds the outputs of the last pass, by their share. */
+static int add_outputs(struct evaluator *e, int count, int crops) {
+    TRY(replica_read_output(e->replica, e->net->count - 1, e->values));
+    for (int64_t i = 0; i < (int64_t)count * e->outputs; i++)
+        e->mean[i] += e->values[i] / (float)crops;
+    return 0;
+}
+
+/* How many classes score higher than the label's; of equals, those before it. */
+static int rank_of(const float *outputs, int count, int32_t label) {
+    int rank = 0;
+    for (int k = 0; k < count; k++)
+        rank += outputs[k] > outputs[label] || (k < label && outputs[k] == outputs[label]);
+    return rank;
+}
+
+/* The batch's mean outputs over all its crops, and from them its losses and ranks. */
+static int see_crops(struct evaluator *e, const struct samples *samples, const struct step *step) {
+    struct shape frame = e->net->frame, input = e->net->input;
+    memset(e->mean, 0, (size_t)samples->count * (size_t)e->outputs * sizeof *e->mean);
+    for (int crop = 0; crop < TEN_CROPS; crop++) {
+        for (int n = 0; n < samples->count; n++)
+            e->views[n] = augment_ten_crop(frame, input, crop);
+        struct samples seen = *samples;
+        seen.views = e->views;
+        TRY(crop == 0 ? replica_forward(e->replica, &seen, step)
+                      : replica_forward_again(e->replica, e->views, step));
+        TRY(add_outputs(e, samples->count, TEN_CROPS));
+    }
+    for (int n = 0; samples->labels && n < samples->count; n++) {
+        const float *outputs = e->mean + (size_t)n * (size_t)e->outputs;
+        int32_t label = samples->labels[n];
+        e->losses[n] = -logf(outputs[label]);
+        e->ranks[n] = rank_of(outputs, e->outputs, label);
+    }
+    return 0;
+}
+
+static int see_once(struct evaluator *e, const struct samples *samples, const struct step *step) {
+    TRY(replica_forward(e->replica, samples, step));
+    TRY(replica_results(e->replica, e->losses, e->ranks));
+    if (!e->mean)
+        return 0;
+    return replica_read_output(e->replica, e->net->count - 1, e->mean);
+}
+
+static int highest(const float *outputs, int count) {
+    int best = 0;
+    for (int k = 1; k < count; k++)
+        best = outputs[k] > outputs[best] ? k : best;
+    return best;
+}
+
+static void count_class(const struct evaluator *e, int32_t label, int n) {
+    const struct evaluation_options *options = e->options;
+    if (options->classes) {
+        options->classes[label].samples++;
+        options->classes[label].errors += e->ranks[n] > 0;
+    }
+    if (options->confusion) {
+        int predicted = highest(e->mean + (size_t)n * (size_t)e->outputs, e->outputs);
+        options->confusion[(int64_t)label * e->outputs + predicted]++;
+    }
+}
+
+static int add_batch(struct evaluator *e, const struct dataset *dataset,
+                     const struct batch *batch) {
+    struct samples samples = batch_part(dataset, batch, 0, batch->count);
+    struct step step = {.global_count = batch->count};
+    TRY(e->options->crops > 1 ? see_crops(e, &samples, &step) : see_once(e, &samples, &step));
+    for (int n = 0; n < batch->count; n++) {
+        e->loss += (double)e->losses[n];
+        e->top1 += e->ranks[n] > 0;
+        e->top5 += e->ranks[n] > 4;
+        if (batch->labels)
+            count_class(e, batch->labels[n], n);
+        if (e->options->show) {
+            int rc = e->options->show(e->options->context, batch->samples[n],
+                                      e->mean + (size_t)n * (size_t)e->outputs, e->outputs);
+            if (rc)
+                return rc;
+        }
+    }
+    e->samples += batch->count;
+    return 0;
+}
+
+static int run(struct evaluator *e, const struct dataset *dataset) {
+    int micro_batch = net_micro_batch(e->net);
     struct loader_options options = {.batch = micro_batch,
-                                     .limit = loader_batches_per_epoch(dataset, micro_batch)};
-    struct loader *loader = NULL;
-    float *losses = malloc((size_t)micro_batch * sizeof *losses);
-    int32_t *ranks = malloc((size_t)micro_batch * sizeof *ranks);
-    int rc = losses && ranks ? loader_create(&loader, dataset, &options)
-                             : error_no_memory("an evaluation", (size_t)micro_batch * 8);
-    struct sums sums = {0};
+                                     .limit = loader_batches_per_epoch(dataset, micro_batch),
+                                     .threads = e->options->threads,
+                                     .augment = e->net->augment};
+    struct loader *loader;
+    TRY(loader_create(&loader, dataset, &options));
     struct progress progress = progress_start("testing");
     const struct batch *batch;
-    while (rc >= 0 && (rc = loader_next(loader, &batch)) > 0) {
-        struct samples samples = batch_part(dataset, batch, 0, batch->count);
-        rc = add_batch(replica, &samples, &sums, losses, ranks);
-        progress_show(&progress, "%lld of %lld", (long long)sums.samples,
-                      (long long)dataset->count);
+    int rc;
+    while ((rc = loader_next(loader, &batch)) > 0) {
+        if (batch->count > 0 && (rc = add_batch(e, dataset, batch)) != 0)
+            break;
+        progress_show(&progress, "%lld of %lld", (long long)e->samples, (long long)dataset->count);
     }
     progress_end(&progress);
     loader_free(loader);
-    free(losses);
-    free(ranks);
-    if (rc < 0)
+    return rc;
+}
+
+int evaluate(struct replica *replica, const struct dataset *dataset,
+             const struct evaluation_options *options, struct evaluation *evaluation) {
+    static const struct evaluation_options defaults;
+    const struct net *net = replica_net(replica);
+    struct evaluator evaluator = {.replica = replica,
+                                  .net = net,
+                                  .options = options ? options : &defaults,
+                                  .outputs = net_loss(net)->plan.output.c};
+    TRY(check_crops(&evaluator, dataset));
+    int rc = open_evaluator(&evaluator);
+    if (rc == 0)
+        rc = run(&evaluator, dataset);
+    close_evaluator(&evaluator);
+    if (rc)
         return rc;
-    double count = (double)sums.samples;
-    *evaluation = (struct evaluation){.loss = sums.loss / count,
+    double count = evaluator.samples ? (double)evaluator.samples : 1;
+    *evaluation = (struct evaluation){.loss = evaluator.loss / count,
                                       .has_errors = dataset->labels != NULL,
-                                      .top1_error = (double)sums.top1 / count,
-                                      .top5_error = (double)sums.top5 / count,
-                                      .samples = sums.samples};
+                                      .top1_error = (double)evaluator.top1 / count,
+                                      .top5_error = (double)evaluator.top5 / count,
+                                      .samples = evaluator.samples};
     return 0;
 }

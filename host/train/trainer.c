@@ -38,10 +38,9 @@ int trainer_iterations(const struct net *net, const struct dataset *train, int64
 }
 
 /* Loss not finite: says which iteration, and where the first such number stands. */
-static int diverged(struct trainer *trainer, const struct samples *samples,
-                    const struct step *step) {
+static int diverged(struct trainer *trainer, const struct step *step) {
     char where[256];
-    int rc = replica_find_nonfinite(trainer->replica, samples, step, where, sizeof where);
+    int rc = replica_find_nonfinite(trainer->replica, step, where, sizeof where);
     if (rc < 0)
         return rc;
     return error_set(ERROR_NUMERIC,
@@ -69,7 +68,7 @@ static int learn(struct trainer *trainer, const struct batch *batch, double *los
         for (int i = 0; i < count; i++)
             sum += (double)trainer->losses[i];
         if (!isfinite(sum))
-            return diverged(trainer, &samples, &step);
+            return diverged(trainer, &step);
     }
     *loss = sum / batch->count;
     return 0;
@@ -79,7 +78,7 @@ static int evaluate_epoch(struct trainer *trainer, int64_t epoch) {
     struct evaluation evaluation;
     double error = trainer->epoch_loss / (double)trainer->epoch_samples;
     if (trainer->test) {
-        TRY(evaluate(trainer->replica, trainer->test, &evaluation));
+        TRY(evaluate(trainer->replica, trainer->test, NULL, &evaluation));
         if (!isfinite(evaluation.loss))
             return error_set(ERROR_NUMERIC,
                              "after epoch %lld: the loss on the test data is not finite; " ADVICE,

@@ -33,7 +33,7 @@ static void open_golden(struct golden *golden, enum technique technique) {
         .technique = technique, .is_training = 1, .input_gradient = 1, .truth_kind = TRUTH_LABELS};
     net_bench_read(&golden->bench, "tests/golden/everything.cfg", NULL, &options);
     char *weights = source_path("tests/golden/everything-weights.safetensors");
-    ck_succeeds(weights_load(weights, golden->bench.replica));
+    ck_succeeds(weights_load(weights, golden->bench.replica, NULL));
     free(weights);
 
     read_golden(&golden->batches, "tests/golden/everything-batches.safetensors");
