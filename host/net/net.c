@@ -391,8 +391,10 @@ int net_micro_batch(const struct net *net) {
 
 struct data_request net_data_request(const struct net *net) {
     const struct layer_plan *plan = &net_loss(net)->plan;
+    /* Pictures in memory that are not of the network's size are a mistake, unless `resize` asks. */
+    struct shape none = {0};
     return (struct data_request){.input = net->input,
-                                 .frame = net->frame,
+                                 .frame = net->augment.resize ? net->frame : none,
                                  .outputs = plan->output.c,
                                  .labels_only = plan->labels_only};
 }
