@@ -43,7 +43,7 @@ void command_print_help(const struct command *command);
 /* Flags that override what a config says, as a part of a command's struct; NULL: not given. Their
  * values are checked as the config's own. */
 struct job_flags {
-    const char *data, *batch, *seed, *epochs, *iterations;
+    const char *data, *batch, *subdivisions, *seed, *epochs, *iterations;
 };
 
 /* A config, its overrides and its net. */

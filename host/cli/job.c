@@ -59,6 +59,7 @@ static int apply(struct config *config, const struct arguments *arguments,
     if (flags->data)
         TRY(set_data(config, flags->data));
     TRY(set_net(config, "batch", flags->batch));
+    TRY(set_net(config, "subdivisions", flags->subdivisions));
     TRY(set_net(config, "seed", flags->seed));
     if (flags->epochs || flags->iterations) {
         /* The command line has the last word: what it does not name ends nothing. */

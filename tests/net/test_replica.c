@@ -5,6 +5,7 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,6 +196,241 @@ START_TEST(replica_says_how_much_memory_was_needed_when_it_does_not_fit) {
 }
 END_TEST
 
+/* ---- how samples come in ---- */
+
+/* A small net that takes pictures, with a scale of 0.5. */
+static void open_input_bench(struct net_bench *bench, int c, int h, int w, int resize, int batch) {
+    char text[512];
+    (void)snprintf(text, sizeof text,
+                   "[net]\nchannels=%d\nheight=%d\nwidth=%d\nresize=%d\nbatch=%d\n"
+                   "[data]\nscale=0.5\n[convolutional]\nfilters=%d\nsize=1\nactivation=linear\n"
+                   "[connected]\noutput=3\nactivation=linear\n[softmax]\n",
+                   c, h, w, resize, batch, c);
+    struct replica_options options = {.truth_kind = TRUTH_LABELS};
+    net_bench_open(bench, text, &options);
+}
+
+/* Keeps what the visitor is shown of the input. */
+static int keep_input(void *context, int layer, struct shape shape, const float *values) {
+    struct samples *kept = context;
+    if (layer != NET_INPUT)
+        return 0;
+    memcpy((float *)kept->floats, values,
+           (size_t)kept->count * (size_t)shape_elements(shape) * sizeof *values);
+    return 1;
+}
+
+static float *read_input(struct net_bench *bench, int count) {
+    size_t elements = (size_t)count * (size_t)shape_elements(bench->net->input);
+    float *values = calloc(elements, sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    struct samples kept = {.count = count, .floats = values};
+    struct step step = {.global_count = count};
+    ck_assert_int_eq(replica_visit_outputs(bench->replica, &step, keep_input, &kept), 1);
+    return values;
+}
+
+static void fill_bytes(uint8_t *bytes, size_t count, uint32_t seed) {
+    struct rng rng = rng_start(seed, RNG_SHUFFLE, 0, 0);
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = (uint8_t)rng_next(&rng);
+}
+
+/* What the input is to be, by plain loops. */
+static float expected_input(const struct net *net, const uint8_t *frame, const struct view *view,
+                            const struct mean *mean, int c, int y, int x) {
+    struct shape f = net->frame;
+    int row = view->y + y, column = view->x + (view->mirror ? net->input.w - 1 - x : x);
+    float value = (float)frame[(row * f.w + column) * f.c + c];
+    float less = mean->by_pixel ? mean->values[(c * f.h + row) * f.w + column] : mean->values[c];
+    return (value + view->add[c] - less) * 0.5F;
+}
+
+static void check_input(const struct net_bench *bench, const float *values, const uint8_t *frames,
+                        const struct view *views, const struct mean *mean, int count) {
+    struct shape input = bench->net->input;
+    int64_t frame = shape_elements(bench->net->frame);
+    for (int n = 0; n < count; n++) {
+        for (int c = 0; c < input.c; c++) {
+            for (int y = 0; y < input.h; y++) {
+                for (int x = 0; x < input.w; x++)
+                    ck_assert_float_eq(*values++, expected_input(bench->net, frames + n * frame,
+                                                                 &views[n], mean, c, y, x));
+            }
+        }
+    }
+}
+
+static void check_one_input(int c, int h, int w, int resize, int batch, int count, int by_pixel) {
+    struct net_bench bench;
+    open_input_bench(&bench, c, h, w, resize, batch);
+    struct shape frame = bench.net->frame;
+    size_t frame_bytes = (size_t)shape_elements(frame);
+    uint8_t *frames = malloc((size_t)count * frame_bytes);
+    struct view *views = calloc((size_t)count, sizeof *views);
+    struct mean mean = {.by_pixel = by_pixel, .frame = frame};
+    mean.count = by_pixel ? (int)frame_bytes : c;
+    mean.values = malloc((size_t)mean.count * sizeof *mean.values);
+    int32_t *labels = calloc((size_t)count, sizeof *labels);
+    ck_assert(frames && views && mean.values && labels);
+    fill_bytes(frames, (size_t)count * frame_bytes, 1);
+    fill_uniform(mean.values, mean.count, 2);
+    struct rng rng = rng_start(3, RNG_SHUFFLE, 0, 0);
+    for (int n = 0; n < count; n++) {
+        views[n].x = (int32_t)rng_below(&rng, (uint32_t)(frame.w - w) + 1);
+        views[n].y = (int32_t)rng_below(&rng, (uint32_t)(frame.h - h) + 1);
+        views[n].mirror = n % 2;
+        for (int i = 0; i < c; i++)
+            views[n].add[i] = rng_uniform(&rng);
+    }
+    struct samples samples = {.count = count, .bytes = frames, .views = views, .labels = labels};
+    struct step step = {.global_count = count};
+    ck_succeeds(replica_set_mean(bench.replica, &mean));
+    ck_succeeds(replica_forward(bench.replica, &samples, &step));
+    float *values = read_input(&bench, count);
+    check_input(&bench, values, frames, views, &mean, count);
+    free(values);
+
+    /* The views of another pass over the same samples; and none: the middle. */
+    for (int n = 0; n < count; n++)
+        views[n] = augment_ten_crop(frame, bench.net->input, 6);
+    ck_succeeds(replica_forward_again(bench.replica, views, &step));
+    values = read_input(&bench, count);
+    check_input(&bench, values, frames, views, &mean, count);
+    free(values);
+    samples.views = NULL;
+    for (int n = 0; n < count; n++)
+        views[n] = (struct view){.x = (frame.w - w) / 2, .y = (frame.h - h) / 2};
+    ck_succeeds(replica_forward(bench.replica, &samples, &step));
+    values = read_input(&bench, count);
+    check_input(&bench, values, frames, views, &mean, count);
+    free(values);
+    free(labels);
+    free(mean.values);
+    free(views);
+    free(frames);
+    net_bench_close(&bench);
+}
+
+START_TEST(replica_crops_mirrors_and_centres_pictures_as_plain_loops_do) {
+    check_one_input(3, 5, 4, 7, 3, 2, 0);
+    check_one_input(3, 5, 4, 7, 3, 3, 1);
+    check_one_input(1, 3, 9, 5, 33, 33, 1);
+    check_one_input(1, 7, 7, 7, 1, 1, 0);
+    check_one_input(3, 8, 8, 10, 40, 37, 1);
+}
+END_TEST
+
+START_TEST(replica_refuses_a_mean_that_does_not_suit_its_frame) {
+    struct net_bench bench;
+    open_input_bench(&bench, 3, 4, 4, 6, 1);
+    float values[48] = {0};
+    struct mean few = {.count = 2, .values = values};
+    struct mean small = {
+        .by_pixel = 1, .frame = {.c = 3, .h = 4, .w = 4}, .count = 48, .values = values};
+    ck_assert_ptr_null(replica_mean(bench.replica));
+    ck_fails(replica_set_mean(bench.replica, &few), ERROR_INPUT, "the mean has 2 numbers");
+    ck_fails(replica_set_mean(bench.replica, &small), ERROR_INPUT, "the net's are of 3 x 6 x 6");
+    ck_assert_ptr_null(replica_mean(bench.replica));
+    struct mean one = {.count = 1, .values = (float[]){7}};
+    ck_succeeds(replica_set_mean(bench.replica, &one));
+    ck_assert_int_eq(replica_mean(bench.replica)->count, 3);
+    ck_assert_float_eq(replica_mean(bench.replica)->values[2], 7);
+    net_bench_close(&bench);
+}
+END_TEST
+
+/* Each micro-batch is staged while the pass over the one before may still run. */
+START_TEST(replica_staged_micro_batches_give_what_whole_forward_passes_give) {
+    enum { N = 4, FRAME = 3 * 9 * 9, PASSES = 6 };
+    struct net_bench bench;
+    open_input_bench(&bench, 3, 8, 8, 9, N);
+    static uint8_t frames[PASSES][N * FRAME];
+    static const int32_t labels[PASSES][N] = {{0, 1, 2, 0}, {2, 2, 1, 0}, {1, 1, 1, 1},
+                                              {0, 0, 2, 2}, {2, 1, 0, 2}, {1, 0, 1, 2}};
+    float expected[PASSES][N], losses[N];
+    int32_t ranks[N];
+    struct samples samples[PASSES];
+    for (int i = 0; i < PASSES; i++) {
+        fill_bytes(frames[i], sizeof frames[i], (uint32_t)i);
+        samples[i] = (struct samples){.count = N - i % 2, .bytes = frames[i], .labels = labels[i]};
+        struct step step = {.global_count = samples[i].count};
+        ck_succeeds(replica_forward(bench.replica, &samples[i], &step));
+        ck_succeeds(replica_results(bench.replica, expected[i], ranks));
+    }
+    ck_succeeds(replica_stage(bench.replica, &samples[0]));
+    for (int i = 0; i < PASSES; i++) {
+        struct step step = {.global_count = samples[i].count};
+        ck_succeeds(replica_forward_staged(bench.replica, &step));
+        if (i + 1 < PASSES)
+            ck_succeeds(replica_stage(bench.replica, &samples[i + 1]));
+        ck_succeeds(replica_results(bench.replica, losses, ranks));
+        for (int n = 0; n < samples[i].count; n++)
+            ck_assert_float_eq(losses[n], expected[i][n]);
+    }
+    ck_succeeds(replica_stage_wait(bench.replica));
+    net_bench_close(&bench);
+}
+END_TEST
+
+/* Counts what it is shown, and takes the last layer's output. */
+struct visits {
+    int count, last;
+    float outputs[2 * 3];
+};
+
+static int note_visit(void *context, int layer, struct shape shape, const float *values) {
+    struct visits *visits = context;
+    ck_assert_int_eq(layer, visits->count++ - 1);
+    if (layer == visits->last) {
+        ck_assert_int_eq((int)shape_elements(shape), 3);
+        memcpy(visits->outputs, values, sizeof visits->outputs);
+    }
+    return 0;
+}
+
+START_TEST(replica_visit_outputs_shows_the_input_and_every_layer_in_order) {
+    enum { N = 2 };
+    struct net_bench bench;
+    open_input_bench(&bench, 1, 4, 4, 0, N);
+    uint8_t bytes[N * 16];
+    static const int32_t labels[N] = {0, 2};
+    fill_bytes(bytes, sizeof bytes, 9);
+    struct samples samples = {.count = N, .bytes = bytes, .labels = labels};
+    struct step step = {.global_count = N};
+    struct visits visits = {.last = bench.net->count - 1};
+    float outputs[N * 3];
+    ck_succeeds(replica_forward(bench.replica, &samples, &step));
+    ck_succeeds(replica_read_output(bench.replica, visits.last, outputs));
+    ck_succeeds(replica_visit_outputs(bench.replica, &step, note_visit, &visits));
+    ck_assert_int_eq(visits.count, bench.net->count + 1);
+    ck_assert_mem_eq(outputs, visits.outputs, sizeof outputs);
+    net_bench_close(&bench);
+}
+END_TEST
+
+START_TEST(replica_find_nonfinite_names_the_parameter_and_the_layer) {
+    struct net_bench bench;
+    open_input_bench(&bench, 1, 4, 4, 0, 1);
+    uint8_t bytes[16] = {1, 2, 3};
+    int32_t label = 1;
+    char text[128];
+    struct samples samples = {.count = 1, .bytes = bytes, .labels = &label};
+    struct step step = {.global_count = 1};
+    ck_succeeds(replica_forward(bench.replica, &samples, &step));
+    ck_assert_int_eq(replica_find_nonfinite(bench.replica, &step, text, sizeof text), 0);
+    float value = 3e38F;
+    ck_succeeds(replica_write_parameter(bench.replica, 0, &value));
+    ck_assert_int_eq(replica_find_nonfinite(bench.replica, &step, text, sizeof text), 1);
+    ck_assert_str_eq(text, "the output of layer 0 (convolutional1)");
+    value = NAN;
+    ck_succeeds(replica_write_parameter(bench.replica, 0, &value));
+    ck_assert_int_eq(replica_find_nonfinite(bench.replica, &step, text, sizeof text), 1);
+    ck_assert_str_eq(text, "the parameter convolutional1.weight");
+    net_bench_close(&bench);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("replica");
     tcase_set_timeout(tests, 0);
@@ -203,5 +439,10 @@ int main(void) {
     tcase_add_test(tests, replica_alexnet_passes_forward_and_backward_on_random_input);
     tcase_add_test(tests, replica_update_follows_the_rule_of_2012);
     tcase_add_test(tests, replica_says_how_much_memory_was_needed_when_it_does_not_fit);
+    tcase_add_test(tests, replica_crops_mirrors_and_centres_pictures_as_plain_loops_do);
+    tcase_add_test(tests, replica_refuses_a_mean_that_does_not_suit_its_frame);
+    tcase_add_test(tests, replica_staged_micro_batches_give_what_whole_forward_passes_give);
+    tcase_add_test(tests, replica_visit_outputs_shows_the_input_and_every_layer_in_order);
+    tcase_add_test(tests, replica_find_nonfinite_names_the_parameter_and_the_layer);
     return suite_run("replica", tests);
 }
