@@ -113,7 +113,9 @@ static int open_run(struct training *training, char **path, struct arguments *ar
 
 static int resume_run(struct training *training, const struct flags *flags) {
     TRY(run_resume(&training->run, training->replica, &training->state, &training->train->classes));
-    return flags->job.epochs || flags->job.iterations ? run_write_config(&training->run) : 0;
+    int is_longer = (flags->job.epochs || flags->job.iterations) &&
+                    training->iterations > training->state.iteration;
+    return is_longer ? run_write_config(&training->run) : 0;
 }
 
 /* ---- the whole of it ---- */
