@@ -95,6 +95,18 @@ int file_create(struct file_writer *writer, const char *path) {
     return 0;
 }
 
+/* Makes the name of a file that was just renamed last through a power failure. Not every file
+ * system can sync a directory, and the file itself is there: so nothing is said when it fails. */
+static void sync_directory_of(const char *path) {
+    char *directory = path_beside(path, ".");
+    int descriptor = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (descriptor >= 0) {
+        (void)fsync(descriptor);
+        (void)close(descriptor);
+    }
+    free(directory);
+}
+
 int file_commit(struct file_writer *writer) {
     FILE *stream = writer->stream;
     int reason = 0;
@@ -111,6 +123,7 @@ int file_commit(struct file_writer *writer) {
     if (reason) {
         rc = error_set(ERROR_SYSTEM, "%s: cannot write: %s", writer->path, strerror(reason));
     } else {
+        sync_directory_of(writer->path);
         free(writer->temporary);
         writer->temporary = NULL;
     }

@@ -20,8 +20,8 @@ struct file_writer {
 /* Refuses a path that exists and is not a regular file. On failure nothing needs closing. */
 int file_create(struct file_writer *writer, const char *path);
 
-/* Checks every write so far, syncs, renames, and closes. On failure (a full disk, say) the
- * temporary file is removed and what the path held before is untouched. */
+/* Checks every write so far, syncs, renames, syncs the directory, and closes. On failure (a full
+ * disk, say) the temporary file is removed and what the path held before is untouched. */
 int file_commit(struct file_writer *writer);
 
 /* Drops an uncommitted file. Accepts a zeroed or a committed writer. */

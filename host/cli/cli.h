@@ -14,6 +14,7 @@ struct command {
     const char *usage; /* what follows `clnet name` */
     const char *help;
     const struct option *flags; /* --key VALUE; OPTION_BOOL rows take no value */
+    /* Returns the exit status, or an error. */
     int (*run)(const struct command *command, int argc, char **argv);
 };
 

@@ -44,7 +44,7 @@ int main(int argc, char **argv) {
         int rc = (*command)->run(*command, argc > 2 ? argc - 2 : 0, argv + (argc > 2 ? 2 : argc));
         if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
             rc = error_set(ERROR_SYSTEM, "standard output: cannot write");
-        return rc < 0 ? fail(name, rc) : EXIT_SUCCESS;
+        return rc < 0 ? fail(name, rc) : rc;
     }
     return unknown_command(name);
 }

@@ -1,13 +1,11 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/progress.h"
-#include "cli/cli.h"
+#include "cli/interrupt.h"
+#include "cli/training.h"
 #include "net/weights.h"
-#include "train/trainer.h"
 
-#include <errno.h>
-#include <math.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +14,8 @@
 
 struct flags {
     struct job_flags job;
-    const char *weights, *devices, *output, *set;
+    const char *weights, *devices, *output, *resume, *set;
+    int verbose;
 };
 
 #define FIELD(name) offsetof(struct flags, name)
@@ -35,33 +34,16 @@ static const struct option flag_table[] = {
     {"seed", "override the seed", OPTION_STRING, FIELD(job.seed), NULL, 0, 0, NULL},
     {"output", "the directory to write, by default runs/<config>-<time>", OPTION_STRING,
      FIELD(output), NULL, 0, 0, NULL},
+    {"resume", "the directory of a run to go on with, in place of a config", OPTION_STRING,
+     FIELD(resume), NULL, 0, 0, NULL},
+    {"verbose", "log the norms of weights and gradients by layer, every 50 iterations", OPTION_BOOL,
+     FIELD(verbose), "0", 0, 1, NULL},
     {"set", "section.key=value: override a key of the config; may be given many times",
      OPTION_STRING, FIELD(set), NULL, 0, 0, NULL},
     {0},
 };
 
-/* A training run and what it writes. */
-struct run {
-    struct job job;
-    struct device *device;
-    struct dataset *train, *test;
-    struct replica *replica;
-    char *directory;
-    char *last, *final; /* weights */
-    FILE *metrics;
-    struct progress progress;
-    double warm;                  /* when the first iteration was done */
-    double reported;              /* when an epoch was last told of */
-    struct evaluation evaluation; /* the last one */
-    double best_error;
-    int64_t best_epoch;
-};
-
-static int shown_epoch(int64_t epoch) {
-    return (int)epoch + 1;
-}
-
-/* ---- the run's directory ---- */
+/* ---- where it is written ---- */
 
 /* runs/<config's name without its ending>-<time> */
 static char *default_directory(const char *config_path) {
@@ -80,226 +62,233 @@ static char *default_directory(const char *config_path) {
     return directory;
 }
 
-static int create_directory(struct run *run, const char *given) {
-    run->directory = given ? strdup(given) : default_directory(run->job.config->path);
-    if (!run->directory)
-        return error_no_memory("a path", 64);
-    TRY(directory_create(run->directory));
-    run->last = path_join(run->directory, "last.safetensors");
-    run->final = path_join(run->directory, "final.safetensors");
-    char *metrics = path_join(run->directory, "metrics.jsonl");
-    if (!run->last || !run->final || !metrics) {
-        free(metrics);
-        return error_no_memory("a path", 64);
-    }
-    int rc = 0;
-    /* "x": an earlier run's results are never overwritten. */
-    run->metrics = fopen(metrics, "wx");
-    if (!run->metrics && errno == EEXIST)
-        rc = error_set(ERROR_INPUT, "--output %s: a run is there already; name another directory",
-                       run->directory);
-    else if (!run->metrics)
-        rc = error_set(ERROR_SYSTEM, "%s: cannot write: %s", metrics, strerror(errno));
-    free(metrics);
-    return rc;
-}
-
-static int write_config(const struct run *run) {
-    char *path = path_join(run->directory, "config.cfg");
+static int create_run(struct training *training, const char *given) {
+    char *path = given ? strdup(given) : default_directory(training->job.config->path);
     if (!path)
         return error_no_memory("a path", 64);
-    struct file_writer writer;
-    int rc = file_create(&writer, path);
-    if (rc == 0) {
-        net_print_config(run->job.net, writer.stream);
-        rc = file_commit(&writer);
-    }
+    int rc = run_create(&training->run, path, training->replica, &training->state,
+                        &training->train->classes);
     free(path);
-    return rc;
+    return rc < 0 && given ? error_prefix(rc, "--output: ") : rc;
 }
 
-static int write_metrics(struct run *run, json_t *object) {
-    if (!object)
-        return error_no_memory("metrics", 0);
-    int failed = json_dumpf(object, run->metrics, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 ||
-                 fputc('\n', run->metrics) == EOF || fflush(run->metrics) != 0;
-    json_decref(object);
-    return failed ? error_set(ERROR_SYSTEM, "%s/metrics.jsonl: cannot write: %s", run->directory,
-                              strerror(errno))
-                  : 0;
-}
+/* ---- going on ---- */
 
-/* ---- what the trainer tells ---- */
-
-static int on_iteration(void *context, const struct iteration *it) {
-    struct run *run = context;
-    TRY(write_metrics(run, json_pack("{s:I, s:I, s:f, s:f, s:f}", "iteration",
-                                     (json_int_t)it->index + 1, "epoch", (json_int_t)it->epoch + 1,
-                                     "loss", it->loss, "learning_rate", it->learning_rate,
-                                     "images_per_second", it->images_per_second)));
-    /* The first iteration has the driver compile, and tells nothing of those to come. */
-    double now = clock_seconds();
-    if (it->index == 0) {
-        run->warm = now;
-        return 0;
+static int refuse_with_resume(const struct flags *flags, const struct arguments *arguments) {
+    const char *const others[][2] = {
+        {"data", flags->job.data},
+        {"weights", flags->weights},
+        {"batch", flags->job.batch},
+        {"seed", flags->job.seed},
+        {"output", flags->output},
+        {"set", arguments->assignment_count ? arguments->assignments[0] : NULL},
+    };
+    if (arguments->operand_count > 0)
+        return error_set(ERROR_INPUT,
+                         "%s: --resume takes no config: the run's own config.cfg is what goes on",
+                         arguments->operands[0]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (others[i][1])
+            return error_set(ERROR_INPUT,
+                             "--%s: not with --resume, which goes on with the run as it is; "
+                             "--devices, --epochs, --iterations and --verbose may be given",
+                             others[i][0]);
     }
-    int64_t left = it->iterations - it->index - 1;
-    int seconds = (int)ceil((now - run->warm) / (double)it->index * (double)left);
-    progress_show(&run->progress,
-                  "epoch %d, iteration %lld of %lld (%.0f %%), loss %.4f, rate %.3g, "
-                  "%.0f images/s, %d:%02d left",
-                  shown_epoch(it->epoch), (long long)it->index + 1, (long long)it->iterations,
-                  100 * (double)(it->index + 1) / (double)it->iterations, it->loss,
-                  it->learning_rate, it->images_per_second, seconds / 60, seconds % 60);
     return 0;
 }
 
-static json_t *evaluation_json(int64_t epoch, const struct evaluation *e) {
-    json_t *object = json_pack("{s:I, s:f}", "epoch", (json_int_t)epoch + 1, "test_loss", e->loss);
-    if (object && e->has_errors) {
-        (void)json_object_set_new(object, "test_top1_error", json_real(e->top1_error));
-        (void)json_object_set_new(object, "test_top5_error", json_real(e->top5_error));
-    }
-    return object;
+/* Opens the run and makes its config the operand: *path is its, which the caller frees. */
+static int open_run(struct training *training, char **path, struct arguments *arguments,
+                    const struct flags *flags) {
+    TRY(refuse_with_resume(flags, arguments));
+    int rc = run_open(&training->run, flags->resume);
+    if (rc < 0)
+        return error_prefix(rc, "--resume ");
+    *path = run_file(&training->run, "config.cfg");
+    if (!*path)
+        return error_no_memory("a path", strlen(flags->resume));
+    arguments->operands[arguments->operand_count++] = *path;
+    return 0;
 }
 
-static void note_evaluation(struct run *run, int64_t epoch, const struct evaluation *e) {
-    double error = e->has_errors ? e->top1_error : e->loss;
-    run->evaluation = *e;
-    if (run->best_epoch < 0 || error < run->best_error) {
-        run->best_error = error;
-        run->best_epoch = epoch;
-    }
-}
-
-static void report_epoch(int64_t epoch, const struct evaluation *e) {
-    if (!e)
-        log_info("epoch %d is done", shown_epoch(epoch));
-    else if (e->has_errors)
-        log_info("epoch %d: test loss %.4f, top-1 error %.2f %%, top-5 error %.2f %%",
-                 shown_epoch(epoch), e->loss, 100 * e->top1_error, 100 * e->top5_error);
-    else
-        log_info("epoch %d: test loss %.6g", shown_epoch(epoch), e->loss);
-}
-
-static int on_epoch(void *context, int64_t epoch, const struct evaluation *e) {
-    struct run *run = context;
-    progress_end(&run->progress);
-    TRY(weights_save(run->last, run->replica, &run->train->classes));
-    if (e)
-        note_evaluation(run, epoch, e);
-    /* Epochs of a small data set may end by the hundred a second. */
-    if (clock_seconds() - run->reported > 0.5) {
-        report_epoch(epoch, e);
-        run->reported = clock_seconds();
-    }
-    return e ? write_metrics(run, evaluation_json(epoch, e)) : 0;
+static int resume_run(struct training *training, const struct flags *flags) {
+    TRY(run_resume(&training->run, training->replica, &training->state, &training->train->classes));
+    int is_longer = (flags->job.epochs || flags->job.iterations) &&
+                    training->iterations > training->state.iteration;
+    return is_longer ? run_write_config(&training->run) : 0;
 }
 
 /* ---- the whole of it ---- */
 
-static int prepare(struct run *run, const struct flags *flags) {
-    struct job *job = &run->job;
-    TRY(job_open_data(&run->train, job, DATA_TRAIN));
-    TRY(job_open_data(&run->test, job, DATA_TEST));
-    log_info("data: %s samples to train, %s to test", grouped(run->train->count),
-             grouped(run->test ? run->test->count : 0));
-    TRY(open_device(&run->device, flags->devices));
+/* Labels of both halves must mean the same classes. */
+static int open_data(struct training *training) {
+    const struct job *job = &training->job;
+    TRY(job_open_data(&training->train, job, DATA_TRAIN));
+    struct data_request request = net_data_request(job->net);
+    if (training->train->classes.count > 0)
+        request.classes = &training->train->classes;
+    TRY(dataset_open(&training->test, &job->net->data, DATA_TEST, job->config->path, &request));
+    log_info("data: %s samples to train, %s to test", grouped(training->train->count),
+             grouped(training->test ? training->test->count : 0));
+    return 0;
+}
+
+static int open_replica(struct training *training, const struct flags *flags) {
+    struct job *job = &training->job;
+    TRY(open_device(&training->device, flags->devices));
     struct replica_options options = {
         .is_training = 1,
-        .truth_kind = run->train->labels ? TRUTH_LABELS : TRUTH_NUMBERS,
+        .truth_kind = training->train->labels ? TRUTH_LABELS : TRUTH_NUMBERS,
     };
-    TRY(replica_create(&run->replica, job->net, run->device, &options));
+    return replica_create(&training->replica, job->net, training->device, &options);
+}
+
+static int prepare(struct training *training, const struct flags *flags) {
+    struct job *job = &training->job;
+    TRY(open_data(training));
+    TRY(trainer_iterations(job->net, training->train, &training->iterations));
+    TRY(open_replica(training, flags));
+    if (job->net->augment.pca_noise > 0)
+        TRY(statistics_get(&training->statistics, training->train, job->net->frame,
+                           job->net->data.statistics_samples, 0));
+    training->state = trainer_start(job->net);
+    training->is_verbose = flags->verbose;
+    if (flags->resume)
+        return resume_run(training, flags);
     if (flags->weights)
-        TRY(weights_load(flags->weights, run->replica, NULL));
+        TRY(weights_load(flags->weights, training->replica, NULL));
     else
-        TRY(replica_initialise(run->replica, (uint32_t)job->net->options.seed));
-    TRY(job_set_mean(job, run->replica, run->train));
-    TRY(create_directory(run, flags->output));
-    return write_config(run);
+        TRY(replica_initialise(training->replica, (uint32_t)job->net->options.seed));
+    TRY(job_set_mean(job, training->replica, training->train));
+    return create_run(training, flags->output);
 }
 
-static int train(struct run *run) {
-    struct trainer_options options;
-    TRY(trainer_iterations(run->job.net, run->train, &options.iterations));
-    struct trainer_listener listener = {
-        .iteration = on_iteration, .epoch = on_epoch, .context = run};
-    log_info("training for %s iterations of %d; writing to %s", grouped(options.iterations),
-             run->job.net->options.batch, run->directory);
-    /* What is there before the first update is good: should it be the only thing that ever is. */
-    TRY(weights_save(run->last, run->replica, &run->train->classes));
-    run->progress = progress_start("training");
-    int rc = trainer_run(run->replica, run->train, run->test, &options, &listener);
-    progress_end(&run->progress);
-    if (rc < 0) {
-        char reason[ERROR_LENGTH];
-        (void)snprintf(reason, sizeof reason, "%s", error_message());
-        return error_set(rc, "%s\nthe last good weights are in %s", reason, run->last);
+static int write_final(struct training *training) {
+    char *path = run_file(&training->run, "final.safetensors");
+    if (!path)
+        return error_no_memory("a path", 0);
+    int rc = weights_save(path, training->replica, &training->train->classes);
+    free(path);
+    return rc;
+}
+
+static int failed(const struct training *training, int code) {
+    char reason[ERROR_LENGTH];
+    (void)snprintf(reason, sizeof reason, "%s", error_message());
+    return error_set(code, "%s\nclnet train --resume %s goes on from iteration %" PRId64, reason,
+                     training->run.path, training->run.saved_iteration);
+}
+
+/* Returns 0 at the end, or the signal that ended it. */
+static int train(struct training *training) {
+    struct trainer_options options = {
+        .iterations = training->iterations,
+        .colours = training->job.net->augment.pca_noise > 0 ? &training->statistics.colours : NULL,
+    };
+    struct trainer_listener listener = training_listener(training);
+    training->first = training->state.iteration;
+    if (training->first)
+        log_info("going on from iteration %s of %s; writing to %s", grouped(training->first),
+                 grouped(training->iterations), training->run.path);
+    else
+        log_info("training for %s iterations of %d; writing to %s", grouped(training->iterations),
+                 training->job.net->options.batch, training->run.path);
+    interrupt_catch();
+    training->progress = progress_start("training");
+    int rc = trainer_run(training->replica, training->train, training->test, &options,
+                         &training->state, &listener);
+    progress_end(&training->progress);
+    if (rc == 0)
+        rc = write_final(training);
+    if (rc < 0)
+        return failed(training, rc);
+    return rc > 0 ? interrupt_signal() : 0;
+}
+
+/* A run that is at its end already. Killed between its last checkpoint and its final weights, it
+ * still lacks these. */
+static int tell_finished(struct training *training) {
+    char *path = run_file(&training->run, "final.safetensors");
+    if (!path)
+        return error_no_memory("a path", 0);
+    int is_there = access(path, F_OK) == 0;
+    free(path);
+    if (!is_there)
+        TRY(write_final(training));
+    log_info("%s: this run is finished: it is at iteration %s of %s; --iterations or --epochs "
+             "lengthen it",
+             training->run.path, grouped(training->state.iteration), grouped(training->iterations));
+    return 0;
+}
+
+/* Exit status of a process that a signal ended, as shells show it. */
+enum { STATUS_OF_SIGNAL = 128 };
+
+static int finish(struct training *training, const char *config) {
+    if (training->state.iteration >= training->iterations) {
+        TRY(tell_finished(training));
+        return training_print_end(training, config);
     }
-    return weights_save(run->final, run->replica, &run->train->classes);
+    int number = train(training);
+    TRY(number);
+    if (number == 0)
+        return training_print_end(training, config);
+    log_warning("stopped at iteration %" PRId64 "; go on with: clnet train --resume %s",
+                training->state.iteration, training->run.path);
+    return STATUS_OF_SIGNAL + number;
 }
 
-static void print_end(const struct run *run, const char *config) {
-    const struct evaluation *e = &run->evaluation;
-    if (run->test && e->has_errors)
-        (void)printf("test error: %.2f %% (best: %.2f %%, after epoch %d)\n", 100 * e->top1_error,
-                     100 * run->best_error, shown_epoch(run->best_epoch));
-    else if (run->test)
-        (void)printf("test loss: %.6g (best: %.6g, after epoch %d)\n", e->loss, run->best_error,
-                     shown_epoch(run->best_epoch));
-    (void)printf("weights: %s\n", run->final);
-    (void)printf("try next:\n");
-    if (run->test)
-        (void)printf("  clnet test %s --weights %s\n", config, run->final);
-    (void)printf("  clnet train %s --weights %s --set net.learning_rate=%g\n", config, run->final,
-                 run->job.net->options.learning_rate / 10);
-    (void)printf("  clnet summary %s\n", config);
-}
-
-static void close_run(struct run *run) {
-    if (run->metrics)
-        (void)fclose(run->metrics);
-    replica_free(run->replica);
-    device_close(run->device);
-    dataset_free(run->train);
-    dataset_free(run->test);
-    job_close(&run->job);
-    free(run->directory);
-    free(run->last);
-    free(run->final);
+static void close_training(struct training *training) {
+    run_close(&training->run);
+    replica_free(training->replica);
+    device_close(training->device);
+    statistics_free(&training->statistics);
+    dataset_free(training->train);
+    dataset_free(training->test);
+    job_close(&training->job);
 }
 
 static int run(const struct command *command, int argc, char **argv) {
     struct flags flags = {0};
     struct arguments arguments;
-    struct run run = {.best_epoch = -1};
+    struct training training = {.run = RUN_CLOSED};
+    char *config = NULL;
     TRY(arguments_parse(&arguments, command, &flags, argc, argv));
     if (arguments.wants_help) {
         command_print_help(command);
         return 0;
     }
-    int rc = job_open(&run.job, command, &arguments, &flags.job);
+    int rc = flags.resume ? open_run(&training, &config, &arguments, &flags) : 0;
     if (rc == 0)
-        rc = prepare(&run, &flags);
+        rc = job_open(&training.job, command, &arguments, &flags.job);
     if (rc == 0)
-        rc = train(&run);
+        rc = prepare(&training, &flags);
     if (rc == 0)
-        print_end(&run, arguments.operands[0]);
-    close_run(&run);
+        rc = finish(&training, arguments.operands[0]);
+    close_training(&training);
+    free(config);
     return rc;
 }
 
 const struct command command_train = {
     .name = "train",
     .usage = "CONFIG [--devices INDEX] [--data PATH] [--weights FILE] [--epochs N] "
-             "[--iterations N] [--batch N] [--seed N] [--output DIR] "
-             "[--set section.key=value]...",
+             "[--iterations N] [--batch N] [--seed N] [--output DIR] [--verbose] "
+             "[--set section.key=value]...\n"
+             "      clnet train --resume DIR [--devices INDEX] [--epochs N] [--iterations N] "
+             "[--verbose]",
     .help = "Trains the network of a config and writes a directory: the weights, the metrics, and "
             "the config as it was.\n\n"
-            "  config.cfg         the config with every default and override in it\n"
-            "  metrics.jsonl      a line for each iteration and each evaluation\n"
-            "  last.safetensors   the weights at the end of the last epoch\n"
-            "  final.safetensors  the weights at the end",
+            "  config.cfg                 the config with every default and override in it\n"
+            "  metrics.jsonl              a line for each iteration and each evaluation\n"
+            "  classes.txt                the names of the classes, if the data names them\n"
+            "  checkpoint-N.safetensors   all that it takes to go on from iteration N; the last\n"
+            "                             few, as net.keep says\n"
+            "  best.safetensors           the checkpoint with the least error on the test data\n"
+            "  final.safetensors          the weights at the end\n\n"
+            "With --resume it goes on from the newest checkpoint of such a directory, to the same\n"
+            "weights as if it had never stopped; --epochs or --iterations lengthen it. SIGINT and\n"
+            "SIGTERM end it after the iteration, with a checkpoint; a second one, at once.",
     .flags = flag_table,
     .run = run,
 };

@@ -33,6 +33,8 @@ struct net_options {
     double factor, least_rate, threshold;
     int patience;
     int seed;
+    int keep, save_iterations; /* checkpoints */
+    double save_minutes;
 };
 
 extern const struct option net_option_table[];

@@ -52,5 +52,11 @@ const struct option net_option_table[] = {
      "1e-6", 0, 1e6, NULL},
     {"seed", "fixes the first weights, the order of the data, and dropout", OPTION_INT, FIELD(seed),
      "1", 0, INT_MAX, NULL},
+    {"keep", "checkpoints of a run that are kept, besides the best", OPTION_INT, FIELD(keep), "2",
+     1, 1000, NULL},
+    {"save_minutes", "minutes from one checkpoint to the next; 0: only at the end of each epoch",
+     OPTION_FLOAT, FIELD(save_minutes), "10", 0, 1e6, NULL},
+    {"save_iterations", "updates from one checkpoint to the next; 0: not by their number",
+     OPTION_INT, FIELD(save_iterations), "0", 0, INT_MAX, NULL},
     {0},
 };

@@ -6,9 +6,27 @@
 #include "data/loader.h"
 #include "net/replica.h"
 #include "train/evaluator.h"
+#include "train/schedule.h"
 
 struct trainer_options {
-    int64_t iterations; /* updates to make; at least 1 */
+    int64_t iterations;                      /* batches of the whole training; at least 1 */
+    int threads;                             /* of the loader; 0: as it likes */
+    const struct colour_components *colours; /* for pca_noise, or NULL */
+};
+
+/* Where a training stands between two iterations. With the parameters, their velocity and the
+ * config it is all that is needed to go on as if nothing had happened: what is random depends on
+ * seed, epoch and iteration alone. */
+struct trainer_state {
+    int64_t iteration; /* batches that were learnt from */
+    struct plateau plateau;
+    double epoch_loss; /* sum over the epoch's samples so far */
+    int64_t epoch_samples;
+    int has_evaluation;
+    struct evaluation evaluation; /* the last one */
+    int64_t best_epoch;           /* the one with the least error on the test data, from 0 */
+    int64_t best_iteration;       /* the state's iteration then; 0: there is none yet */
+    double best_error;
 };
 
 /* What happened in one iteration. */
@@ -16,17 +34,24 @@ struct iteration {
     int64_t index; /* from 0 */
     int64_t iterations;
     int64_t epoch; /* from 0 */
+    int samples;   /* 0: all its pictures were broken, and there was no update */
     double loss;   /* mean over the batch, before the update */
     double learning_rate;
     double images_per_second;
+    double loader_wait; /* share of its time that went by waiting for the data */
 };
 
 /* The trainer tells what happens; each returns 0, or an error that ends the training. NULL: not
  * wanted. */
 struct trainer_listener {
+    /* When the replica holds the gradients of an iteration, from 0, and before its update. */
+    int (*gradients)(void *context, int64_t index);
     int (*iteration)(void *context, const struct iteration *iteration);
     /* After each epoch, and at the end; `evaluation` is NULL without test data. */
     int (*epoch)(void *context, int64_t epoch, const struct evaluation *evaluation);
+    /* When all of an iteration is done, its evaluation too: the state is what a checkpoint needs.
+     * Returning 1 ends the training here. */
+    int (*done)(void *context, const struct trainer_state *state);
     void *context;
 };
 
@@ -34,9 +59,15 @@ struct trainer_listener {
  * has neither. */
 int trainer_iterations(const struct net *net, const struct dataset *train, int64_t *iterations);
 
-/* Trains. `test` may be NULL. A loss that is not finite is ERROR_NUMERIC, and the message names the
- * iteration and where the first such number is; that iteration makes no update. */
+/* The state before the first iteration. */
+struct trainer_state trainer_start(const struct net *net);
+
+/* Trains from where *state stands up to options->iterations, and keeps *state up to date. `test`
+ * may be NULL. A loss that is not finite is ERROR_NUMERIC, and the message names the iteration and
+ * where the first such number is; that iteration makes no update. Returns 0 at the end, 1 when the
+ * listener ended it, or an error. */
 int trainer_run(struct replica *replica, const struct dataset *train, const struct dataset *test,
-                const struct trainer_options *options, const struct trainer_listener *listener);
+                const struct trainer_options *options, struct trainer_state *state,
+                const struct trainer_listener *listener);
 
 #endif

@@ -114,6 +114,10 @@ START_TEST(cli_wrong_usage_says_what_was_expected) {
         {"train tiny.cfg --set net.bacth=2", "did you mean 'batch'?"},
         {"train tiny.cfg --devices 99", "there is no such device"},
         {"train tiny.cfg --devices first", "--devices: expected one index"},
+        {"train tiny.cfg --resume here", "--resume takes no config"},
+        {"train --resume here --batch 3", "--batch: not with --resume"},
+        {"train --resume here --set net.seed=3", "--set: not with --resume"},
+        {"train --resume here", "this is not the directory of a run"},
         {"test tiny.cfg", "--weights: which weights to test is missing"},
         {"help nothing", "'nothing' is neither a command nor 'config'"},
     };
@@ -122,7 +126,7 @@ START_TEST(cli_wrong_usage_says_what_was_expected) {
 }
 END_TEST
 
-enum { USAGE_CASES = 16 };
+enum { USAGE_CASES = 20 };
 
 START_TEST(cli_summary_of_alexnet_says_its_parameters_and_operations) {
     expect("summary $SOURCE/configs/alexnet.cfg", 0, "60,965,224 parameters, 724,406,816");
@@ -176,7 +180,8 @@ START_TEST(cli_train_writes_config_metrics_and_weights_that_test_reads) {
     expect("train tiny.cfg --output made", 0, "weights: made/final.safetensors");
     ck_assert(exists("made/config.cfg"));
     ck_assert(exists("made/metrics.jsonl"));
-    ck_assert(exists("made/last.safetensors"));
+    ck_assert(exists("made/checkpoint-00000006.safetensors"));
+    ck_assert(exists("made/best.safetensors"));
     /* The resolved config works from anywhere, and on its own. */
     json_t *by_copy = expect_json("test made/config.cfg --weights made/final.safetensors --json");
     json_t *by_config = expect_json("test tiny.cfg --weights made/final.safetensors --json");
@@ -202,6 +207,7 @@ START_TEST(cli_train_metrics_have_a_line_for_each_iteration_and_evaluation) {
             ck_assert(json_is_real(json_object_get(object, "loss")));
             ck_assert(json_is_real(json_object_get(object, "learning_rate")));
             ck_assert(json_is_real(json_object_get(object, "images_per_second")));
+            ck_assert(json_is_real(json_object_get(object, "loader_wait")));
         } else {
             evaluations++;
             ck_assert(json_is_real(json_object_get(object, "test_loss")));
@@ -298,7 +304,7 @@ START_TEST(cli_train_on_a_full_disk_stops_with_the_reason_and_whole_weights) {
     ck_assert_int_ne(result.status, 0);
     ck_assert_msg(strstr(result.output, "cannot write") != NULL, "%s", result.output);
     free(result.output);
-    expect("test tiny.cfg --weights full/last.safetensors", 0, "loss");
+    expect("test tiny.cfg --weights full/checkpoint-00000000.safetensors", 0, "loss");
     ck_assert(!exists("full/final.safetensors"));
 }
 END_TEST
@@ -307,7 +313,7 @@ START_TEST(cli_train_that_diverges_keeps_the_last_good_weights) {
     write_tiny();
     expect("train tiny.cfg --output wild --epochs 300 --set net.learning_rate=1e6", 1,
            "is not finite");
-    expect("test tiny.cfg --weights wild/last.safetensors", 0, "loss");
+    expect("train --resume wild", 1, "goes on from iteration");
     ck_assert(!exists("wild/final.safetensors"));
 }
 END_TEST

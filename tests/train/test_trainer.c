@@ -3,11 +3,13 @@
 #include "support/suite.h"
 
 #include "base/rng.h"
+#include "train/checkpoint.h"
 #include "train/trainer.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const small_net = "[net]\nheight=9\nwidth=8\nchannels=2\nbatch=22\n"
                                      "learning_rate=0.05\nmomentum=0.9\ndecay=0.0005\nepochs=2\n"
@@ -71,7 +73,9 @@ static int train(struct net_bench *bench, const struct noise *noise, struct reco
     ck_succeeds(trainer_iterations(bench->net, &noise->dataset, &options.iterations));
     struct trainer_listener listener = {
         .iteration = on_iteration, .epoch = on_epoch, .context = record};
-    return trainer_run(bench->replica, &noise->dataset, &noise->dataset, &options, &listener);
+    struct trainer_state state = trainer_start(bench->net);
+    return trainer_run(bench->replica, &noise->dataset, &noise->dataset, &options, &state,
+                       &listener);
 }
 
 /* The small net with overrides, trained; its weights, which the caller frees. */
@@ -206,6 +210,98 @@ START_TEST(trainer_names_the_layer_that_went_non_finite_first) {
 }
 END_TEST
 
+/* Whatever may hang on the past: momentum, dropout, a plateau of the error, a smaller last batch.
+ */
+static const char *const eventful[] = {"net.policy=plateau", "net.patience=1", "net.threshold=0.5",
+                                       "net.epochs=4"};
+
+static void open_eventful(struct net_bench *bench) {
+    struct config *config;
+    ck_succeeds(config_parse(&config, "test.cfg", small_net, strlen(small_net)));
+    for (size_t i = 0; i < sizeof eventful / sizeof *eventful; i++)
+        ck_succeeds(config_set(config, eventful[i]));
+    struct net *net;
+    ck_succeeds(net_create(&net, config));
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    net_print_config(net, out);
+    ck_assert_int_eq(fclose(out), 0);
+    net_free(net);
+    config_free(config);
+    net_bench_open(bench, text, NULL);
+    free(text);
+}
+
+static int stop_at(void *context, const struct trainer_state *state) {
+    return state->iteration == *(const int64_t *)context;
+}
+
+/* Trains from *state on until `stop`; returns what trainer_run does. */
+static int train_until(struct net_bench *bench, const struct noise *noise,
+                       struct trainer_state *state, int64_t stop) {
+    struct trainer_options options = {.iterations = 12};
+    struct trainer_listener listener = {.done = stop_at, .context = &stop};
+    return trainer_run(bench->replica, &noise->dataset, &noise->dataset, &options, state,
+                       &listener);
+}
+
+START_TEST(trainer_goes_on_from_a_checkpoint_to_the_same_bits) {
+    struct noise *noise = malloc(sizeof *noise);
+    make_noise(noise);
+    struct net_bench straight, first, second;
+    open_eventful(&straight);
+    struct trainer_state whole = trainer_start(straight.net);
+    ck_assert_int_eq(train_until(&straight, noise, &whole, 0), 0);
+
+    char path[] = "/tmp/clnet-trainer-XXXXXX";
+    int descriptor = mkstemp(path);
+    ck_assert_int_ge(descriptor, 0);
+    ck_assert_int_eq(close(descriptor), 0);
+    open_eventful(&first);
+    struct trainer_state state = trainer_start(first.net);
+    ck_assert_int_eq(train_until(&first, noise, &state, 5), 1);
+    ck_succeeds(checkpoint_write(path, first.replica, &state, NULL));
+    net_bench_close(&first);
+
+    open_eventful(&second);
+    struct trainer_state restored = {0};
+    ck_succeeds(checkpoint_read(path, second.replica, &restored));
+    ck_assert_int_eq(restored.iteration, 5);
+    ck_assert_int_eq(train_until(&second, noise, &restored, 0), 0);
+    float *a = net_bench_parameters(&straight), *b = net_bench_parameters(&second);
+    ck_assert_int_eq(memcmp(a, b, PARAMETERS * sizeof *a), 0);
+    ck_assert_double_lt(whole.plateau.rate, 0.05); /* something did hang on the past */
+    ck_assert(whole.plateau.rate == restored.plateau.rate);
+    ck_assert(whole.best_error == restored.best_error);
+    ck_assert_int_eq(whole.best_iteration, restored.best_iteration);
+    ck_assert_int_eq(unlink(path), 0);
+    free(a);
+    free(b);
+    net_bench_close(&straight);
+    net_bench_close(&second);
+    free(noise);
+}
+END_TEST
+
+START_TEST(trainer_that_is_at_its_end_does_nothing) {
+    struct noise *noise = malloc(sizeof *noise);
+    make_noise(noise);
+    struct net_bench bench;
+    open_eventful(&bench);
+    struct trainer_state state = trainer_start(bench.net);
+    state.iteration = 12;
+    float *before = net_bench_parameters(&bench);
+    ck_assert_int_eq(train_until(&bench, noise, &state, 0), 0);
+    float *after = net_bench_parameters(&bench);
+    ck_assert_int_eq(memcmp(before, after, PARAMETERS * sizeof *before), 0);
+    free(before);
+    free(after);
+    net_bench_close(&bench);
+    free(noise);
+}
+END_TEST
+
 START_TEST(trainer_asks_how_long_to_train) {
     struct noise *noise = malloc(sizeof *noise);
     make_noise(noise);
@@ -230,6 +326,8 @@ int main(void) {
     tcase_add_test(tests, trainer_lowers_the_loss);
     tcase_add_test(tests, trainer_stops_before_the_update_where_the_loss_is_not_finite);
     tcase_add_test(tests, trainer_names_the_layer_that_went_non_finite_first);
+    tcase_add_test(tests, trainer_goes_on_from_a_checkpoint_to_the_same_bits);
+    tcase_add_test(tests, trainer_that_is_at_its_end_does_nothing);
     tcase_add_test(tests, trainer_asks_how_long_to_train);
     return suite_run("trainer", tests);
 }
