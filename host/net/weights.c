@@ -28,16 +28,6 @@ struct draft {
     int count;
 };
 
-static int create_draft(struct draft *draft, const struct net *net, int copies) {
-    size_t tensors = (size_t)(net->parameter_count * copies) + 1;
-    size_t bytes = (size_t)net->parameter_elements * (size_t)copies * sizeof *draft->values;
-    *draft = (struct draft){.tensors = calloc(tensors, sizeof *draft->tensors),
-                            .names = calloc(tensors, sizeof *draft->names),
-                            .values = malloc(bytes)};
-    return draft->tensors && draft->names && draft->values ? 0
-                                                           : error_no_memory("the weights", bytes);
-}
-
 static void free_draft(struct draft *draft) {
     free(draft->tensors);
     free(draft->names);
@@ -121,9 +111,17 @@ static int write_draft(const char *path, const struct draft *draft, const struct
 
 int weights_write(const char *path, struct replica *replica, const struct classes *classes,
                   int with_velocity, const char *const metadata[][2], int metadata_count) {
-    struct draft draft;
+    const struct net *net = replica_net(replica);
+    size_t copies = with_velocity ? 2 : 1, count = copies * (size_t)net->parameter_count + 1;
+    size_t bytes = copies * (size_t)net->parameter_elements * sizeof(float);
+    struct draft draft = {.tensors = calloc(count, sizeof *draft.tensors),
+                          .names = calloc(count, sizeof *draft.names),
+                          .values = malloc(bytes)};
     int rc;
-    TRY_OR(done, create_draft(&draft, replica_net(replica), with_velocity ? 2 : 1));
+    if (!draft.tensors || !draft.names || !draft.values) {
+        rc = error_no_memory("the weights", bytes);
+        goto done;
+    }
     float *next = draft.values;
     TRY_OR(done, add_parameters(&draft, replica, "", replica_read_parameter, &next));
     if (with_velocity)
