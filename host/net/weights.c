@@ -87,8 +87,9 @@ static int write_draft(const char *path, const struct draft *draft, const struct
                        const char *const metadata[][2], int count) {
     const char *(*all)[2] = calloc((size_t)count + 2, sizeof *all);
     char *names = NULL;
-    int rc = all ? print_classes(&names, classes)
-                 : error_no_memory("the metadata", (size_t)count * sizeof *all);
+    if (!all)
+        return error_no_memory("the metadata", (size_t)count * sizeof *all);
+    int rc = print_classes(&names, classes);
     if (rc == 0) {
         int used = 0;
         all[used][0] = "program";
@@ -216,19 +217,17 @@ static int take_mean(const char *path, const struct safetensors *file, struct re
 /* Copies the names out of JSON; what is no list of names is as if there were none. */
 static int parse_classes(struct classes *classes, const char *text) {
     json_t *array = text ? json_loads(text, 0, NULL) : NULL;
-    int rc = 0;
     size_t count = json_array_size(array);
-    struct classes borrowed = {.names = calloc(count + 1, sizeof(char *))};
-    if (!borrowed.names)
-        rc = error_no_memory("the classes' names", (count + 1) * sizeof(char *));
-    for (size_t i = 0; rc == 0 && i < count; i++) {
+    struct classes borrowed = {.count = (int)count, .names = calloc(count + 1, sizeof(char *))};
+    if (!borrowed.names) {
+        json_decref(array);
+        return error_no_memory("the classes' names", (count + 1) * sizeof(char *));
+    }
+    for (size_t i = 0; i < count; i++) {
         const char *name = json_string_value(json_array_get(array, i));
         borrowed.names[i] = (char *)(name ? name : "");
     }
-    if (rc == 0) {
-        borrowed.count = (int)count;
-        rc = classes_copy(classes, &borrowed);
-    }
+    int rc = classes_copy(classes, &borrowed);
     free(borrowed.names);
     json_decref(array);
     return rc;
