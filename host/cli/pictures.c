@@ -57,6 +57,7 @@ static int is_shown(const struct dirent *entry) {
 
 static int add_folder(struct paths *paths, const char *folder);
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as folders lie in folders */
 static int add_entry(struct paths *paths, const char *folder, const char *name) {
     char *path = path_join(folder, name);
     if (!path)
@@ -71,6 +72,7 @@ static int add_entry(struct paths *paths, const char *folder, const char *name) 
 }
 
 /* Each folder's entries in the order of their names. */
+/* NOLINTNEXTLINE(misc-no-recursion): likewise */
 static int add_folder(struct paths *paths, const char *folder) {
     struct dirent **entries;
     int count = scandir(folder, &entries, is_shown, alphasort);
@@ -91,9 +93,8 @@ static int add_folder(struct paths *paths, const char *folder) {
 static int add_listed(struct paths *paths) {
     char *line = NULL;
     size_t room = 0;
-    ssize_t length;
     int rc = 0;
-    while (rc == 0 && (length = getline(&line, &room, stdin)) >= 0) {
+    while (rc == 0 && getline(&line, &room, stdin) >= 0) {
         line[strcspn(line, "\r\n")] = '\0';
         if (line[0])
             rc = add(paths, line);

@@ -406,8 +406,8 @@ static int send_mean(struct replica *replica, const float *values, int count, in
 }
 
 int replica_set_mean(struct replica *replica, const struct mean *mean) {
-    float *values;
-    int count;
+    float *values = NULL;
+    int count = 0;
     TRY(spread_mean(&values, &count, replica->net, mean));
     int rc = send_mean(replica, values, count, mean->by_pixel);
     if (rc < 0) {
@@ -693,7 +693,7 @@ static int visit_all(struct replica *replica, replica_visitor *visit, void *cont
 int replica_visit_outputs(struct replica *replica, const struct step *step, replica_visitor *visit,
                           void *context) {
     size_t bytes = (size_t)largest_output(replica) * sizeof(float);
-    float *values = malloc(bytes);
+    float *values = calloc(1, bytes);
     if (!values)
         return error_no_memory("the outputs of layers", bytes);
     replica->step = *step;
@@ -716,7 +716,7 @@ static int find_in_parameters(struct replica *replica, char *text, size_t size) 
         const struct layer *layer;
         const struct parameter *parameter = net_parameter(replica->net, i, &layer);
         size_t elements = (size_t)parameter_elements(parameter);
-        float *values = malloc(elements * sizeof *values);
+        float *values = calloc(elements, sizeof *values);
         if (!values)
             return error_no_memory("a parameter", elements * sizeof *values);
         rc = replica_read_parameter(replica, i, values);

@@ -28,16 +28,6 @@ struct draft {
     int count;
 };
 
-static int create_draft(struct draft *draft, const struct net *net, int copies) {
-    size_t tensors = (size_t)(net->parameter_count * copies) + 1;
-    size_t bytes = (size_t)net->parameter_elements * (size_t)copies * sizeof *draft->values;
-    *draft = (struct draft){.tensors = calloc(tensors, sizeof *draft->tensors),
-                            .names = calloc(tensors, sizeof *draft->names),
-                            .values = malloc(bytes)};
-    return draft->tensors && draft->names && draft->values ? 0
-                                                           : error_no_memory("the weights", bytes);
-}
-
 static void free_draft(struct draft *draft) {
     free(draft->tensors);
     free(draft->names);
@@ -97,8 +87,9 @@ static int write_draft(const char *path, const struct draft *draft, const struct
                        const char *const metadata[][2], int count) {
     const char *(*all)[2] = calloc((size_t)count + 2, sizeof *all);
     char *names = NULL;
-    int rc = all ? print_classes(&names, classes)
-                 : error_no_memory("the metadata", (size_t)count * sizeof *all);
+    if (!all)
+        return error_no_memory("the metadata", (size_t)count * sizeof *all);
+    int rc = print_classes(&names, classes);
     if (rc == 0) {
         int used = 0;
         all[used][0] = "program";
@@ -121,9 +112,17 @@ static int write_draft(const char *path, const struct draft *draft, const struct
 
 int weights_write(const char *path, struct replica *replica, const struct classes *classes,
                   int with_velocity, const char *const metadata[][2], int metadata_count) {
-    struct draft draft;
+    const struct net *net = replica_net(replica);
+    size_t copies = with_velocity ? 2 : 1, count = copies * (size_t)net->parameter_count + 1;
+    size_t bytes = copies * (size_t)net->parameter_elements * sizeof(float);
+    struct draft draft = {.tensors = calloc(count, sizeof *draft.tensors),
+                          .names = calloc(count, sizeof *draft.names),
+                          .values = malloc(bytes)};
     int rc;
-    TRY_OR(done, create_draft(&draft, replica_net(replica), with_velocity ? 2 : 1));
+    if (!draft.tensors || !draft.names || !draft.values) {
+        rc = error_no_memory("the weights", bytes);
+        goto done;
+    }
     float *next = draft.values;
     TRY_OR(done, add_parameters(&draft, replica, "", replica_read_parameter, &next));
     if (with_velocity)
@@ -218,19 +217,17 @@ static int take_mean(const char *path, const struct safetensors *file, struct re
 /* Copies the names out of JSON; what is no list of names is as if there were none. */
 static int parse_classes(struct classes *classes, const char *text) {
     json_t *array = text ? json_loads(text, 0, NULL) : NULL;
-    int rc = 0;
     size_t count = json_array_size(array);
-    struct classes borrowed = {.names = calloc(count + 1, sizeof(char *))};
-    if (!borrowed.names)
-        rc = error_no_memory("the classes' names", (count + 1) * sizeof(char *));
-    for (size_t i = 0; rc == 0 && i < count; i++) {
+    struct classes borrowed = {.count = (int)count, .names = calloc(count + 1, sizeof(char *))};
+    if (!borrowed.names) {
+        json_decref(array);
+        return error_no_memory("the classes' names", (count + 1) * sizeof(char *));
+    }
+    for (size_t i = 0; i < count; i++) {
         const char *name = json_string_value(json_array_get(array, i));
         borrowed.names[i] = (char *)(name ? name : "");
     }
-    if (rc == 0) {
-        borrowed.count = (int)count;
-        rc = classes_copy(classes, &borrowed);
-    }
+    int rc = classes_copy(classes, &borrowed);
     free(borrowed.names);
     json_decref(array);
     return rc;
