@@ -5,7 +5,6 @@
 #include "net/memory_plan.h"
 #include "net/parameters.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,23 +17,6 @@ struct node_state {
     struct buffer *output, *gradient, *extra, *keep;
     struct kernel *add; /* gradient += extra */
 };
-
-_Static_assert(sizeof(struct view) == 32, "as kernels_cl/input.cl has it");
-
-/* Where a micro-batch waits for its forward pass. There are two: one is filled while the kernels
- * read the other. */
-struct slot {
-    struct buffer *samples; /* bytes of frames, or floats: made when they first come */
-    struct buffer *views, *truth;
-    struct view *host_views; /* what is being sent; padded */
-    void *host_truth;
-    struct mark sent; /* the end of its last transfer */
-    struct mark read; /* the end of the kernels that read what it held */
-    int count;
-    int is_bytes;
-};
-
-enum { SLOTS = 2 };
 
 struct replica {
     const struct net *net;
@@ -50,25 +32,12 @@ struct replica {
     struct buffer *scratch;
 
     struct buffer *losses, *ranks;
-    struct kernel *input_bytes, *input_floats;
-    struct mean mean;           /* no values: none was set */
-    struct buffer *mean_values; /* zeros, or those of mean */
-    struct slot slots[SLOTS];
-    int current;   /* the slot of the last forward pass */
-    int is_staged; /* the other slot holds what the next one is for */
+    struct staging *staging;
 
     /* The last forward pass. */
     struct step step;
     int count;
 };
-
-static struct slot *current_slot(struct replica *replica) {
-    return &replica->slots[replica->current];
-}
-
-static struct slot *next_slot(struct replica *replica) {
-    return &replica->slots[(replica->current + 1) % SLOTS];
-}
 
 static struct node_state *state_of(struct replica *replica, int i) {
     return i == NET_INPUT ? &replica->data : &replica->nodes[i];
@@ -149,44 +118,6 @@ static int create_add(struct replica *replica, struct node_state *state) {
     return kernel_create(&state->add, replica->device, &spec);
 }
 
-static void define_input(struct kernel_spec *spec, const struct replica *replica) {
-    struct shape shape = replica->net->input;
-    kernel_define(spec, "T", replica->target.tiling.tile);
-    kernel_define(spec, "C", shape.c);
-    kernel_define(spec, "H", shape.h);
-    kernel_define(spec, "W", shape.w);
-}
-
-/* The kernel that takes pictures, for a mean of that kind. */
-static int create_input_bytes(struct replica *replica, struct kernel **kernel, int mean_by_pixel) {
-    struct shape shape = replica->net->input, frame = replica->net->frame;
-    struct tiling tiling = replica->target.tiling;
-    int each = shape.c <= 4 ? shape.c : 1;
-    struct kernel_spec spec =
-        kernel_spec("input.cl", "input_bytes", (size_t)tiling.tile,
-                    (size_t)(shape_elements(shape) / each), (size_t)tiling.tiles);
-    define_input(&spec, replica);
-    kernel_define(&spec, "FH", frame.h);
-    kernel_define(&spec, "FW", frame.w);
-    kernel_define(&spec, "EACH", each);
-    kernel_define(&spec, "MEAN_BY_PIXEL", mean_by_pixel);
-    return kernel_create(kernel, replica->device, &spec);
-}
-
-static int create_input_floats(struct replica *replica) {
-    struct tiling tiling = replica->target.tiling;
-    struct kernel_spec spec =
-        kernel_spec("input.cl", "input_floats", (size_t)tiling.tile,
-                    (size_t)shape_elements(replica->net->input), (size_t)tiling.tiles);
-    define_input(&spec, replica);
-    /* The file holds the other kernel too. */
-    kernel_define(&spec, "FH", replica->net->frame.h);
-    kernel_define(&spec, "FW", replica->net->frame.w);
-    kernel_define(&spec, "EACH", 1);
-    kernel_define(&spec, "MEAN_BY_PIXEL", 0);
-    return kernel_create(&replica->input_floats, replica->device, &spec);
-}
-
 static int create_kernels(struct replica *replica) {
     size_t scratch_bytes = 0;
     struct progress progress = progress_start("compiling kernels");
@@ -206,39 +137,15 @@ static int create_kernels(struct replica *replica) {
     }
     progress_end(&progress);
     TRY(create_add(replica, &replica->data));
-    TRY(create_input_bytes(replica, &replica->input_bytes, 0));
-    TRY(create_input_floats(replica));
     return scratch_bytes
                ? buffer_create(&replica->scratch, replica->device, scratch_bytes, "scratch memory")
                : 0;
 }
 
-static size_t padded_batch(const struct replica *replica) {
-    return (size_t)replica->target.tiling.tiles * (size_t)replica->target.tiling.tile;
-}
-
-static int create_slot_memory(struct replica *replica, struct slot *slot) {
-    size_t padded = padded_batch(replica), truth = padded * sizeof(int32_t);
-    if (replica->options.truth_kind == TRUTH_NUMBERS)
-        truth = padded * sizeof(float) * (size_t)net_loss(replica->net)->plan.output.c;
-    slot->host_truth = calloc(1, truth);
-    slot->host_views = calloc(padded, sizeof *slot->host_views);
-    if (!slot->host_truth || !slot->host_views)
-        return error_no_memory("truths", truth);
-    TRY(buffer_create(&slot->views, replica->device, padded * sizeof *slot->host_views, "views"));
-    return buffer_create(&slot->truth, replica->device, truth, "truths");
-}
-
-/* Room for truths and results, and a mean of zero. */
-static int create_staging(struct replica *replica) {
-    size_t padded = padded_batch(replica);
-    for (int i = 0; i < SLOTS; i++)
-        TRY(create_slot_memory(replica, &replica->slots[i]));
+static int create_results(struct replica *replica) {
+    size_t padded = (size_t)replica->target.tiling.tiles * (size_t)replica->target.tiling.tile;
     TRY(buffer_create(&replica->losses, replica->device, padded * sizeof(float), "losses"));
-    TRY(buffer_create(&replica->ranks, replica->device, padded * sizeof(int32_t), "ranks"));
-    TRY(buffer_create(&replica->mean_values, replica->device,
-                      (size_t)replica->net->input.c * sizeof(float), "the mean"));
-    return buffer_fill(replica->mean_values, 0);
+    return buffer_create(&replica->ranks, replica->device, padded * sizeof(int32_t), "ranks");
 }
 
 int replica_create(struct replica **out, const struct net *net, struct device *device,
@@ -262,7 +169,9 @@ int replica_create(struct replica **out, const struct net *net, struct device *d
     if (rc == 0)
         rc = create_kernels(replica);
     if (rc == 0)
-        rc = create_staging(replica);
+        rc = create_results(replica);
+    if (rc == 0)
+        rc = staging_create(&replica->staging, net, device, &replica->target, options->truth_kind);
     if (rc < 0) {
         replica_free(replica);
         return rc;
@@ -281,16 +190,6 @@ static void free_state(struct node_state *state) {
     buffer_free(state->keep);
 }
 
-static void free_slot(struct slot *slot) {
-    buffer_free(slot->samples);
-    buffer_free(slot->views);
-    buffer_free(slot->truth);
-    free(slot->host_views);
-    free(slot->host_truth);
-    mark_free(&slot->sent);
-    mark_free(&slot->read);
-}
-
 void replica_free(struct replica *replica) {
     if (!replica)
         return;
@@ -303,14 +202,9 @@ void replica_free(struct replica *replica) {
     for (int i = 0; replica->arenas && i < replica->plan.segments; i++)
         buffer_free(replica->arenas[i]);
     buffer_free(replica->scratch);
-    for (int i = 0; i < SLOTS; i++)
-        free_slot(&replica->slots[i]);
-    buffer_free(replica->mean_values);
-    free(replica->mean.values);
+    staging_free(replica->staging);
     buffer_free(replica->losses);
     buffer_free(replica->ranks);
-    kernel_free(replica->input_bytes);
-    kernel_free(replica->input_floats);
     memory_plan_free(&replica->plan);
     free(replica->arenas);
     free(replica->nodes);
@@ -363,67 +257,6 @@ int replica_initialise(struct replica *replica, uint32_t seed) {
     return 0;
 }
 
-/* ---- the mean ---- */
-
-/* A mean's values as the device takes them, in new memory: a single one serves all channels. */
-static int spread_mean(float **out, int *count, const struct net *net, const struct mean *mean) {
-    struct shape frame = net->frame;
-    *count = mean->by_pixel ? (int)shape_elements(frame) : frame.c;
-    if (mean->by_pixel && !shape_equal(mean->frame, frame))
-        return error_set(ERROR_INPUT,
-                         "the mean by pixel is for frames of %d x %d x %d; the net's are of "
-                         "%d x %d x %d",
-                         mean->frame.c, mean->frame.h, mean->frame.w, frame.c, frame.h, frame.w);
-    if (mean->count != *count && (mean->by_pixel || mean->count != 1))
-        return error_set(ERROR_INPUT, "the mean has %d numbers; the net needs %d", mean->count,
-                         *count);
-    *out = malloc((size_t)*count * sizeof **out);
-    if (!*out)
-        return error_no_memory("the mean", (size_t)*count * sizeof **out);
-    for (int i = 0; i < *count; i++)
-        (*out)[i] = mean->values[mean->count == 1 ? 0 : i];
-    return 0;
-}
-
-/* Puts the new values and the kernel for them in the place of the old. */
-static int send_mean(struct replica *replica, const float *values, int count, int by_pixel) {
-    struct buffer *buffer = NULL;
-    struct kernel *kernel = NULL;
-    size_t bytes = (size_t)count * sizeof *values;
-    TRY(buffer_create(&buffer, replica->device, bytes, "the mean"));
-    int rc = buffer_write(buffer, 0, bytes, values);
-    if (rc == 0)
-        rc = create_input_bytes(replica, &kernel, by_pixel);
-    if (rc < 0) {
-        buffer_free(buffer);
-        return rc;
-    }
-    buffer_free(replica->mean_values);
-    kernel_free(replica->input_bytes);
-    replica->mean_values = buffer;
-    replica->input_bytes = kernel;
-    return 0;
-}
-
-int replica_set_mean(struct replica *replica, const struct mean *mean) {
-    float *values = NULL;
-    int count = 0;
-    TRY(spread_mean(&values, &count, replica->net, mean));
-    int rc = send_mean(replica, values, count, mean->by_pixel);
-    if (rc < 0) {
-        free(values);
-        return rc;
-    }
-    free(replica->mean.values);
-    replica->mean = (struct mean){
-        .by_pixel = mean->by_pixel, .frame = replica->net->frame, .count = count, .values = values};
-    return 0;
-}
-
-const struct mean *replica_mean(const struct replica *replica) {
-    return replica->mean.values ? &replica->mean : NULL;
-}
-
 /* ---- passes ---- */
 
 static struct layer_run make_run(struct replica *replica, int i) {
@@ -445,7 +278,7 @@ static struct layer_run make_run(struct replica *replica, int i) {
         .first_sample = replica->step.first_sample,
         .count = replica->count,
         .truth_kind = replica->options.truth_kind,
-        .truth = current_slot(replica)->truth,
+        .truth = staging_truth(replica->staging),
         .losses = replica->losses,
         .ranks = replica->ranks,
         .gradient_scale = 1.0F / (float)replica->step.global_count,
@@ -459,87 +292,6 @@ static struct layer_run make_run(struct replica *replica, int i) {
     return run;
 }
 
-/* Copies views, and the middle of the frame where there are none. */
-static void copy_views(const struct replica *replica, struct view *to, const struct view *views,
-                       int count) {
-    struct shape frame = replica->net->frame, input = replica->net->input;
-    struct augmentation middle = {0};
-    if (!views)
-        augment_centre(&middle, frame, input);
-    for (int n = 0; n < count; n++) {
-        to[n] = views ? views[n] : middle.view;
-        assert(to[n].x >= 0 && to[n].x <= frame.w - input.w);
-        assert(to[n].y >= 0 && to[n].y <= frame.h - input.h);
-    }
-}
-
-/* The padding's truths are zeros: a label that exists. */
-static void copy_truth(const struct replica *replica, struct slot *slot,
-                       const struct samples *samples) {
-    size_t count = (size_t)samples->count;
-    memset(slot->host_truth, 0, buffer_bytes(slot->truth));
-    if (samples->labels)
-        memcpy(slot->host_truth, samples->labels, count * sizeof *samples->labels);
-    else if (samples->targets)
-        memcpy(slot->host_truth, samples->targets,
-               count * sizeof(float) * (size_t)net_loss(replica->net)->plan.output.c);
-}
-
-/* Makes room for a whole micro-batch of such samples. Those who read the old room, if any, keep it
- * alive. */
-static int reserve_samples(struct replica *replica, struct slot *slot, size_t sample_bytes) {
-    size_t bytes = sample_bytes * (size_t)replica->target.tiling.batch;
-    if (slot->samples && buffer_bytes(slot->samples) >= bytes)
-        return 0;
-    buffer_free(slot->samples);
-    slot->samples = NULL;
-    return buffer_create(&slot->samples, replica->device, bytes, "samples");
-}
-
-int replica_stage(struct replica *replica, const struct samples *samples) {
-    struct slot *slot = next_slot(replica);
-    const struct net *net = replica->net;
-    int is_bytes = samples->bytes != NULL;
-    size_t sample_bytes = is_bytes ? (size_t)shape_elements(net->frame)
-                                   : (size_t)shape_elements(net->input) * sizeof(float);
-    assert(samples->count > 0 && samples->count <= replica->target.tiling.batch);
-    if (!is_bytes && replica->mean.by_pixel)
-        return error_set(ERROR_INPUT, "a mean by pixel is for pictures, not for numbers");
-    TRY(reserve_samples(replica, slot, sample_bytes));
-    TRY(mark_wait(replica->device, &slot->sent)); /* of the last time: host_truth is still read */
-    copy_views(replica, slot->host_views, is_bytes ? samples->views : NULL, samples->count);
-    copy_truth(replica, slot, samples);
-    slot->count = samples->count;
-    slot->is_bytes = is_bytes;
-
-    const void *values = is_bytes ? (const void *)samples->bytes : samples->floats;
-    TRY(buffer_transfer(slot->samples, (size_t)samples->count * sample_bytes, values, &slot->read,
-                        NULL));
-    TRY(buffer_transfer(slot->views, buffer_bytes(slot->views), slot->host_views, NULL, NULL));
-    TRY(buffer_transfer(slot->truth, buffer_bytes(slot->truth), slot->host_truth, NULL,
-                        &slot->sent));
-    replica->is_staged = 1;
-    return 0;
-}
-
-int replica_stage_wait(struct replica *replica) {
-    for (int i = 0; i < SLOTS; i++)
-        TRY(mark_wait(replica->device, &replica->slots[i].sent));
-    return 0;
-}
-
-/* Enqueues the first activation, from the current slot. */
-static int enter_samples(struct replica *replica) {
-    const struct slot *slot = current_slot(replica);
-    float scale = (float)replica->net->data.scale;
-    if (slot->is_bytes)
-        return LAUNCH(replica->input_bytes, BUFFER(slot->samples), BUFFER(slot->views),
-                      BUFFER(replica->mean_values), BUFFER(replica->data.output),
-                      SCALAR(slot->count), SCALAR(scale));
-    return LAUNCH(replica->input_floats, BUFFER(slot->samples), BUFFER(replica->mean_values),
-                  BUFFER(replica->data.output), SCALAR(slot->count), SCALAR(scale));
-}
-
 static int forward_layer(struct replica *replica, int i) {
     struct layer_run run = make_run(replica, i);
     return run.layer->type->forward(&run);
@@ -547,20 +299,31 @@ static int forward_layer(struct replica *replica, int i) {
 
 static int forward(struct replica *replica, const struct step *step) {
     replica->step = *step;
-    replica->count = current_slot(replica)->count;
-    TRY(enter_samples(replica));
+    replica->count = staging_count(replica->staging);
+    TRY(staging_enter(replica->staging, replica->data.output));
     for (int i = 0; i < replica->net->count; i++)
         TRY(forward_layer(replica, i));
     return 0;
 }
 
+int replica_set_mean(struct replica *replica, const struct mean *mean) {
+    return staging_set_mean(replica->staging, mean);
+}
+
+const struct mean *replica_mean(const struct replica *replica) {
+    return staging_mean(replica->staging);
+}
+
+int replica_stage(struct replica *replica, const struct samples *samples) {
+    return staging_send(replica->staging, samples);
+}
+
+int replica_stage_wait(struct replica *replica) {
+    return staging_wait(replica->staging);
+}
+
 int replica_forward_staged(struct replica *replica, const struct step *step) {
-    assert(replica->is_staged);
-    /* All that reads the slot of the last pass was enqueued by now. */
-    TRY(device_mark(replica->device, &current_slot(replica)->read));
-    replica->current = (replica->current + 1) % SLOTS;
-    replica->is_staged = 0;
-    TRY(device_wait_for(replica->device, &current_slot(replica)->sent));
+    TRY(staging_advance(replica->staging));
     return forward(replica, step);
 }
 
@@ -568,15 +331,12 @@ int replica_forward(struct replica *replica, const struct samples *samples,
                     const struct step *step) {
     TRY(replica_stage(replica, samples));
     TRY(replica_forward_staged(replica, step));
-    return mark_wait(replica->device, &current_slot(replica)->sent);
+    return replica_stage_wait(replica);
 }
 
 int replica_forward_again(struct replica *replica, const struct view *views,
                           const struct step *step) {
-    struct slot *slot = current_slot(replica);
-    TRY(mark_wait(replica->device, &slot->sent));
-    copy_views(replica, slot->host_views, views, slot->count);
-    TRY(buffer_write(slot->views, 0, buffer_bytes(slot->views), slot->host_views));
+    TRY(staging_set_views(replica->staging, views));
     return forward(replica, step);
 }
 
@@ -679,7 +439,7 @@ static int64_t largest_output(const struct replica *replica) {
 static int visit_all(struct replica *replica, replica_visitor *visit, void *context,
                      float *values) {
     const struct net *net = replica->net;
-    TRY(enter_samples(replica));
+    TRY(staging_enter(replica->staging, replica->data.output));
     TRY(read_activation(replica, replica->data.output, net->input, values));
     int rc = visit(context, NET_INPUT, net->input, values);
     for (int i = 0; rc == 0 && i < net->count; i++) {

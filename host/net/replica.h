@@ -4,8 +4,7 @@
 #ifndef NET_REPLICA_H
 #define NET_REPLICA_H
 
-#include "data/statistics.h"
-#include "net/net.h"
+#include "net/staging.h"
 
 struct replica;
 
@@ -15,16 +14,6 @@ struct replica_options {
     int input_gradient; /* compute the gradient of the data too */
     enum truth truth_kind;
     size_t allocation_limit; /* lowers the device's largest allocation; 0: as the device says */
-};
-
-/* Samples on the host, a micro-batch: as in struct batch. */
-struct samples {
-    int count;
-    const uint8_t *bytes;     /* [count][H][W][C] of net->frame, or NULL */
-    const struct view *views; /* [count], what to see of each frame; NULL: its middle */
-    const float *floats;      /* [count][C][H][W], or NULL */
-    const int32_t *labels;    /* [count], or NULL */
-    const float *targets;     /* [count][outputs], or NULL */
 };
 
 /* Where in the training a micro-batch stands. */

@@ -206,7 +206,8 @@ END_TEST
 
 START_TEST(safetensors_read_takes_what_python_wrote) {
     struct safetensors file;
-    ck_succeeds(safetensors_read(&file, CLNET_SOURCE_DIR "/tests/data/fixtures/python.safetensors"));
+    ck_succeeds(
+        safetensors_read(&file, CLNET_SOURCE_DIR "/tests/data/fixtures/python.safetensors"));
     float weights[24];
     for (int i = 0; i < 24; i++)
         weights[i] = (float)i / 8;
