@@ -38,8 +38,10 @@ check() {
     fi
 }
 
-# Two epochs of the program itself, for the kernels that belong to no layer, on 5 pictures of 4 x 4.
+# Two epochs of the program itself, for the kernels that belong to no layer, on 5 pictures of 4 x 4,
+# enlarged so that there is something to crop.
 train() {
+    export XDG_CACHE_HOME="$work/cache"
     {
         printf '\0\0\010\003\0\0\0\005\0\0\0\004\0\0\0\004'
         printf '%80s' '' # 80 bytes of spaces
@@ -52,12 +54,15 @@ width=4
 channels=1
 batch=2
 epochs=2
+resize=6
+flip=1
 
 [data]
 train=pictures
 train_labels=labels
 test=pictures
 test_labels=labels
+mean=pixel
 
 [connected]
 output=3
