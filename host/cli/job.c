@@ -53,9 +53,9 @@ static int make_paths_absolute(struct config *config) {
 
 static int apply(struct config *config, const struct arguments *arguments,
                  const struct job_flags *flags) {
-    TRY(make_paths_absolute(config));
     for (int i = 0; i < arguments->assignment_count; i++)
         TRY(config_set(config, arguments->assignments[i]));
+    TRY(make_paths_absolute(config)); /* those that were just set too */
     if (flags->data)
         TRY(set_data(config, flags->data));
     TRY(set_net(config, "batch", flags->batch));
