@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 struct flags {
     struct job_flags job;
@@ -206,15 +205,9 @@ static int train(struct training *training) {
 }
 
 /* A run that is at its end already. Killed between its last checkpoint and its final weights, it
- * still lacks these. */
+ * still lacks these, or has those of when it was shorter. */
 static int tell_finished(struct training *training) {
-    char *path = run_file(&training->run, "final.safetensors");
-    if (!path)
-        return error_no_memory("a path", 0);
-    int is_there = access(path, F_OK) == 0;
-    free(path);
-    if (!is_there)
-        TRY(write_final(training));
+    TRY(write_final(training));
     log_info("%s: this run is finished: it is at iteration %s of %s; --iterations or --epochs "
              "lengthen it",
              training->run.path, grouped(training->state.iteration), grouped(training->iterations));
