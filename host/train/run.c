@@ -103,7 +103,7 @@ static int list_checkpoints(struct iterations *list, const struct run *run) {
 /* What a creation that was killed may have made. */
 static int is_of_creation(const char *name) {
     return has_ending(name, ".tmp") || strcmp(name, "metrics.jsonl") == 0 ||
-           strcmp(name, "classes.txt") == 0 || checkpoint_iteration(name) >= 0;
+           strcmp(name, "classes.txt") == 0 || checkpoint_iteration(name) == 0;
 }
 
 static int is_temporary(const char *name) {
@@ -131,6 +131,21 @@ static int has_file(const struct run *run, const char *name) {
     return found;
 }
 
+/* Checkpoints that are there already would be taken for the run's own. A creation makes only that
+ * of iteration 0. */
+static int check_no_checkpoints(const struct run *run, int has_lock) {
+    struct iterations list;
+    TRY(list_checkpoints(&list, run));
+    int64_t newest = list.count ? list.values[0] : -1;
+    free(list.values);
+    if (newest < 0 || (newest == 0 && has_lock))
+        return 0;
+    char name[NAME_LENGTH];
+    checkpoint_name(name, newest);
+    return error_set(ERROR_INPUT, "%s/%s is there already; name another directory", run->path,
+                     name);
+}
+
 /* Nothing that was not made by a creation that was killed is ever overwritten. */
 static int check_free(const struct run *run, int has_lock) {
     if (has_file(run, "config.cfg"))
@@ -145,7 +160,7 @@ static int check_free(const struct run *run, int has_lock) {
             return error_set(ERROR_INPUT, "%s/%s is there already; name another directory",
                              run->path, names[i]);
     }
-    return 0;
+    return check_no_checkpoints(run, has_lock);
 }
 
 /* ---- the lock ---- */
