@@ -110,8 +110,19 @@ static int open_run(struct training *training, char **path, struct arguments *ar
     return 0;
 }
 
+/* Other data than those that it was trained on are the user's business, but not to be overlooked. */
+static void compare_data(struct training *training) {
+    uint64_t now = training->train->fingerprint, before = training->state.fingerprint;
+    if (now && before && now != before)
+        log_warning("data.train: %s: the data have changed since the checkpoint of iteration "
+                    "%" PRId64 "; the run goes on with them as they are now",
+                    training->job.net->data.train, training->state.iteration);
+    training->state.fingerprint = now;
+}
+
 static int resume_run(struct training *training, const struct flags *flags) {
     TRY(run_resume(&training->run, training->replica, &training->state, &training->train->classes));
+    compare_data(training);
     int is_longer = (flags->job.epochs || flags->job.iterations) &&
                     training->iterations > training->state.iteration;
     return is_longer ? run_write_config(&training->run) : 0;
@@ -151,6 +162,7 @@ static int prepare(struct training *training, const struct flags *flags) {
         TRY(statistics_get(&training->statistics, training->train, job->net->frame,
                            job->net->data.statistics_samples, 0));
     training->state = trainer_start(job->net);
+    training->state.fingerprint = training->train->fingerprint;
     training->is_verbose = flags->verbose;
     if (flags->resume)
         return resume_run(training, flags);

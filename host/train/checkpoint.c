@@ -14,7 +14,7 @@
 enum { VALUE_LENGTH = 40 };
 
 /* The state's fields, each with its key: one list for writing and reading. */
-enum kind { KIND_COUNT, KIND_INT, KIND_REAL };
+enum kind { KIND_COUNT, KIND_INT, KIND_REAL, KIND_HASH };
 
 struct field {
     const char *key;
@@ -26,6 +26,7 @@ struct field {
 
 static const struct field fields[] = {
     {"iteration", KIND_COUNT, FIELD(iteration)},
+    {"data.fingerprint", KIND_HASH, FIELD(fingerprint)},
     {"epoch.loss", KIND_REAL, FIELD(epoch_loss)},
     {"epoch.samples", KIND_COUNT, FIELD(epoch_samples)},
     {"plateau.rate", KIND_REAL, FIELD(plateau.rate)},
@@ -52,6 +53,8 @@ static void print_field(char value[VALUE_LENGTH], const struct trainer_state *st
         (void)snprintf(value, VALUE_LENGTH, "%" PRId64, *(const int64_t *)(const void *)at);
     else if (field->kind == KIND_INT)
         (void)snprintf(value, VALUE_LENGTH, "%d", *(const int *)(const void *)at);
+    else if (field->kind == KIND_HASH)
+        (void)snprintf(value, VALUE_LENGTH, "%016" PRIx64, *(const uint64_t *)(const void *)at);
     else
         (void)snprintf(value, VALUE_LENGTH, "%a", *(const double *)(const void *)at);
 }
@@ -64,6 +67,10 @@ static int parse_field(struct trainer_state *state, const struct field *field, c
         double value = strtod(text, &end);
         *(double *)(void *)at = value;
         return end != text && *end == '\0' && isfinite(value);
+    }
+    if (field->kind == KIND_HASH) {
+        *(uint64_t *)(void *)at = strtoull(text, &end, 16);
+        return end != text && *end == '\0' && errno == 0;
     }
     long long value = strtoll(text, &end, 10);
     int fits = end != text && *end == '\0' && errno == 0 && value >= 0;
@@ -94,6 +101,8 @@ static int read_state(struct trainer_state *state, const struct safetensors *fil
                       const struct net *net) {
     for (int i = 0; i < FIELDS; i++) {
         const char *text = safetensors_metadata(file, fields[i].key);
+        if (!text && fields[i].kind == KIND_HASH)
+            continue; /* not known */
         if (!text)
             return error_set(ERROR_INPUT, "not a checkpoint: it lacks '%s'", fields[i].key);
         if (!parse_field(state, &fields[i], text))

@@ -18,7 +18,8 @@ struct trainer_options {
  * config it is all that is needed to go on as if nothing had happened: what is random depends on
  * seed, epoch and iteration alone. */
 struct trainer_state {
-    int64_t iteration; /* batches that were learnt from */
+    int64_t iteration;    /* batches that were learnt from */
+    uint64_t fingerprint; /* of the training data; 0: not known */
     struct plateau plateau;
     double epoch_loss; /* sum over the epoch's samples so far */
     int64_t epoch_samples;

@@ -130,6 +130,13 @@ static void expect_log(const char *text) {
     free(log);
 }
 
+static void expect_no_log(const char *text) {
+    size_t length;
+    char *log = read_whole("log.txt", &length);
+    ck_assert_msg(strstr(log, text) == NULL, "'%s' in:\n%s", text, log);
+    free(log);
+}
+
 static void expect(const char *arguments, int status, const char *text) {
     int got = await(start(arguments));
     size_t length;
@@ -325,6 +332,51 @@ START_TEST(survival_a_finished_run_says_so_and_can_be_lengthened) {
 }
 END_TEST
 
+START_TEST(survival_paths_that_were_set_by_hand_hold_in_a_run_that_goes_on) {
+    write_small("set.cfg", 20, 0, 2);
+    ck_assert_int_eq(rename("train.csv", "other.csv"), 0);
+    expect("train set.cfg --output set/run --set data.train=other.csv", 0, "weights:");
+    expect("train --resume set/run --iterations 40", 0, "going on from iteration 20 of 40");
+}
+END_TEST
+
+/* As if it had been killed between the last checkpoint and the final weights. */
+START_TEST(survival_final_weights_of_a_shorter_training_are_written_anew) {
+    write_small("stale.cfg", 60, 0, 2);
+    expect("train stale.cfg --output stale --iterations 30", 0, "weights:");
+    ck_assert_int_eq(rename("stale/final.safetensors", "final.30"), 0);
+    expect("train --resume stale --iterations 60", 0, "weights:");
+    ck_assert_int_eq(rename("stale/final.safetensors", "final.60"), 0);
+    ck_assert_int_eq(rename("final.30", "stale/final.safetensors"), 0);
+    expect("train --resume stale", 0, "this run is finished");
+    expect_same_files("final.60", "stale/final.safetensors");
+}
+END_TEST
+
+START_TEST(survival_checkpoints_of_another_run_are_not_taken_for_its_own) {
+    write_small("alien.cfg", 20, 0, 2);
+    expect("train alien.cfg --output alien", 0, "weights:");
+    ck_assert_int_eq(mkdir("moved", 0777), 0);
+    ck_assert_int_eq(rename("alien/checkpoint-00000020.safetensors",
+                            "moved/checkpoint-00000020.safetensors"),
+                     0);
+    expect("train alien.cfg --output moved", 2,
+           "moved/checkpoint-00000020.safetensors is there already");
+}
+END_TEST
+
+START_TEST(survival_other_data_than_before_are_told_of) {
+    write_small("data.cfg", 20, 0, 2);
+    expect("train data.cfg --output data", 0, "weights:");
+    expect("train --resume data --iterations 30", 0, "weights:");
+    expect_no_log("data.train");
+    write_table("train.csv", 3);
+    expect("train --resume data --iterations 40", 0, "data.train: ");
+    expect("train --resume data --iterations 50", 0, "weights:");
+    expect_no_log("data.train"); /* it is told once: these are the run's data now */
+}
+END_TEST
+
 int main(void) {
     if (!mkdtemp(directory))
         return EXIT_FAILURE;
@@ -338,6 +390,10 @@ int main(void) {
     tcase_add_test(tests, survival_a_full_disk_ends_it_with_the_reason_and_a_whole_checkpoint);
     tcase_add_test(tests, survival_a_broken_checkpoint_is_passed_over);
     tcase_add_test(tests, survival_a_finished_run_says_so_and_can_be_lengthened);
+    tcase_add_test(tests, survival_paths_that_were_set_by_hand_hold_in_a_run_that_goes_on);
+    tcase_add_test(tests, survival_final_weights_of_a_shorter_training_are_written_anew);
+    tcase_add_test(tests, survival_checkpoints_of_another_run_are_not_taken_for_its_own);
+    tcase_add_test(tests, survival_other_data_than_before_are_told_of);
     int status = suite_run("survival", tests);
     char command[64];
     (void)snprintf(command, sizeof command, "rm -rf %s", directory);

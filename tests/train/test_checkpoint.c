@@ -32,6 +32,7 @@ static void teardown(void) {
 /* Numbers with all their bits in use, each another. */
 static const struct trainer_state state = {
     .iteration = 123456789012,
+    .fingerprint = 0xfedcba9876543210,
     .plateau = {.rate = 0.1, .best = 1.0 / 3, .stale = 4, .has_best = 1},
     .epoch_loss = 1e-310, /* denormal */
     .epoch_samples = 77,
@@ -68,6 +69,7 @@ START_TEST(checkpoint_brings_back_every_bit) {
     ck_assert_mem_eq(a, b, PARAMETERS * sizeof *a);
 
     ck_assert_int_eq(back.iteration, state.iteration);
+    ck_assert_uint_eq(back.fingerprint, state.fingerprint);
     ck_assert(back.plateau.rate == state.plateau.rate);
     ck_assert(back.plateau.best == state.plateau.best);
     ck_assert_int_eq(back.plateau.stale, state.plateau.stale);
