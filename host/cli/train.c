@@ -110,7 +110,8 @@ static int open_run(struct training *training, char **path, struct arguments *ar
     return 0;
 }
 
-/* Other data than those that it was trained on are the user's business, but not to be overlooked. */
+/* Other data than those that it was trained on are the user's business, but not to be overlooked.
+ */
 static void compare_data(struct training *training) {
     uint64_t now = training->train->fingerprint, before = training->state.fingerprint;
     if (now && before && now != before)

@@ -357,9 +357,9 @@ START_TEST(survival_checkpoints_of_another_run_are_not_taken_for_its_own) {
     write_small("alien.cfg", 20, 0, 2);
     expect("train alien.cfg --output alien", 0, "weights:");
     ck_assert_int_eq(mkdir("moved", 0777), 0);
-    ck_assert_int_eq(rename("alien/checkpoint-00000020.safetensors",
-                            "moved/checkpoint-00000020.safetensors"),
-                     0);
+    ck_assert_int_eq(
+        rename("alien/checkpoint-00000020.safetensors", "moved/checkpoint-00000020.safetensors"),
+        0);
     expect("train alien.cfg --output moved", 2,
            "moved/checkpoint-00000020.safetensors is there already");
 }
