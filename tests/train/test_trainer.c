@@ -3,6 +3,7 @@
 #include "support/suite.h"
 
 #include "base/rng.h"
+#include "data/picture.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"
 
@@ -302,6 +303,114 @@ START_TEST(trainer_that_is_at_its_end_does_nothing) {
 }
 END_TEST
 
+/* Six pictures in files, of which the third and the fourth are none: with a batch of two, the
+ * second batch is empty. */
+enum { PICTURES = 6, SIDE = 8 };
+
+struct gallery {
+    char directory[32];
+    struct dataset dataset;
+    int32_t labels[PICTURES];
+};
+
+static void write_picture(const char *path, int index) {
+    struct rng rng = rng_start(8, RNG_SHUFFLE, (uint32_t)index, 0);
+    struct picture picture;
+    ck_succeeds(picture_create(&picture, SIDE, SIDE, 3));
+    for (int i = 0; i < SIDE * SIDE * 3; i++)
+        picture.pixels[i] = (uint8_t)rng_below(&rng, 256);
+    ck_succeeds(picture_write_png(path, &picture));
+    picture_free(&picture);
+}
+
+static void make_gallery(struct gallery *gallery) {
+    struct shape shape = {.c = 3, .h = SIDE, .w = SIDE};
+    *gallery =
+        (struct gallery){.directory = "/tmp/clnet-trainer-XXXXXX", .labels = {0, 1, 2, 3, 2}};
+    ck_assert_ptr_nonnull(mkdtemp(gallery->directory));
+    gallery->dataset = (struct dataset){.input = shape,
+                                        .frame = shape,
+                                        .stored = shape,
+                                        .count = PICTURES,
+                                        .outputs = 4,
+                                        .labels = gallery->labels,
+                                        .broken_share = 1};
+    ck_succeeds(picture_files_create(&gallery->dataset.files));
+    for (int i = 0; i < PICTURES; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "%s/%d.png", gallery->directory, i);
+        if (i / 2 == 1) {
+            FILE *file = fopen(path, "wb");
+            ck_assert_ptr_nonnull(file);
+            ck_assert_int_ge(fputs("no picture", file), 0);
+            ck_assert_int_eq(fclose(file), 0);
+        } else {
+            write_picture(path, i);
+        }
+        ck_succeeds(picture_files_add(gallery->dataset.files, path, -1, 0, 0));
+    }
+}
+
+static void free_gallery(struct gallery *gallery) {
+    for (int64_t i = 0; i < PICTURES; i++)
+        ck_assert_int_eq(unlink(picture_files_name(gallery->dataset.files, i)), 0);
+    ck_assert_int_eq(rmdir(gallery->directory), 0);
+    picture_files_free(gallery->dataset.files);
+}
+
+/* What each iteration has left behind. */
+struct steps {
+    struct net_bench *bench;
+    int samples[PICTURES];
+    double losses[PICTURES];
+    float *weights[PICTURES];
+    int count;
+};
+
+static int note_step(void *context, const struct iteration *iteration) {
+    struct steps *steps = context;
+    steps->samples[steps->count] = iteration->samples;
+    steps->losses[steps->count] = iteration->loss;
+    steps->weights[steps->count++] = net_bench_parameters(steps->bench);
+    return 0;
+}
+
+START_TEST(trainer_counts_a_batch_of_broken_pictures_and_makes_no_update) {
+    static const char *const text = "[net]\nheight=8\nwidth=8\nchannels=3\nbatch=2\n"
+                                    "learning_rate=0.01\nmomentum=0.9\ndecay=0.1\nepochs=2\n"
+                                    "[data]\nshuffle=0\nscale=0.01\n"
+                                    "[connected]\noutput=4\nactivation=linear\n[softmax]\n";
+    enum { NUMBERS = 4 * 3 * SIDE * SIDE + 4 };
+    struct gallery gallery;
+    struct net_bench bench;
+    make_gallery(&gallery);
+    net_bench_open(&bench, text, NULL);
+    struct steps steps = {.bench = &bench};
+    struct trainer_options options = {0};
+    struct trainer_listener listener = {.iteration = note_step, .context = &steps};
+    struct trainer_state state = trainer_start(bench.net);
+    ck_succeeds(trainer_iterations(bench.net, &gallery.dataset, &options.iterations));
+    ck_succeeds(trainer_run(bench.replica, &gallery.dataset, &gallery.dataset, &options, &state,
+                            &listener));
+    ck_assert_int_eq(state.iteration, 6);
+    ck_assert_int_eq(steps.count, 6);
+    ck_assert_int_eq(state.evaluation.samples, 4);
+    for (int i = 0; i < 6; i++) {
+        int is_broken = i % 3 == 1;
+        ck_assert_int_eq(steps.samples[i], is_broken ? 0 : 2);
+        ck_assert(isfinite(steps.losses[i]));
+        if (i > 0)
+            ck_assert_int_eq(
+                memcmp(steps.weights[i], steps.weights[i - 1], NUMBERS * sizeof(float)) == 0,
+                is_broken);
+    }
+    for (int i = 0; i < 6; i++)
+        free(steps.weights[i]);
+    net_bench_close(&bench);
+    free_gallery(&gallery);
+}
+END_TEST
+
 START_TEST(trainer_asks_how_long_to_train) {
     struct noise *noise = malloc(sizeof *noise);
     make_noise(noise);
@@ -328,6 +437,7 @@ int main(void) {
     tcase_add_test(tests, trainer_names_the_layer_that_went_non_finite_first);
     tcase_add_test(tests, trainer_goes_on_from_a_checkpoint_to_the_same_bits);
     tcase_add_test(tests, trainer_that_is_at_its_end_does_nothing);
+    tcase_add_test(tests, trainer_counts_a_batch_of_broken_pictures_and_makes_no_update);
     tcase_add_test(tests, trainer_asks_how_long_to_train);
     return suite_run("trainer", tests);
 }
