@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,11 @@ int evaluate(struct replica *replica, const struct dataset *dataset,
     close_evaluator(&evaluator);
     if (rc)
         return rc;
+    /* No error at all would be the best that there is. */
+    if (evaluator.samples == 0 && !evaluator.options->show)
+        return error_set(ERROR_INPUT,
+                         "not one of the %" PRId64 " pictures to test on can be decoded",
+                         dataset->count);
     double count = evaluator.samples ? (double)evaluator.samples : 1;
     *evaluation = (struct evaluation){.loss = evaluator.loss / count,
                                       .has_errors = dataset->labels != NULL,

@@ -32,7 +32,8 @@ struct evaluation_options {
 };
 
 /* `options` may be NULL. ERROR_INPUT when ten crops are asked of what is no picture, or of a net
- * whose outputs are no probabilities. */
+ * whose outputs are no probabilities; and when every picture is broken, unless each sample is to be
+ * shown: then none is. */
 int evaluate(struct replica *replica, const struct dataset *dataset,
              const struct evaluation_options *options, struct evaluation *evaluation);
 

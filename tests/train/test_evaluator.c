@@ -6,7 +6,9 @@
 #include "train/evaluator.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { N = 7, K = 3, FRAME = 3 * 6 * 6 };
 
@@ -133,11 +135,40 @@ START_TEST(evaluate_refuses_ten_crops_of_what_has_none) {
 }
 END_TEST
 
+/* Else the best net that there can be would be one whose pictures are all broken. */
+START_TEST(evaluate_refuses_data_of_which_every_picture_is_broken) {
+    struct net_bench bench;
+    struct replica_options inference = {.truth_kind = TRUTH_LABELS};
+    net_bench_open(&bench, NET, &inference);
+    char path[] = "/tmp/clnet-evaluator-XXXXXX";
+    int descriptor = mkstemp(path);
+    ck_assert_int_ge(descriptor, 0);
+    ck_assert_int_eq(close(descriptor), 0);
+    struct dataset data = make_data(bench.net);
+    data.bytes = NULL;
+    data.broken_share = 1;
+    ck_succeeds(picture_files_create(&data.files));
+    for (int i = 0; i < N; i++)
+        ck_succeeds(picture_files_add(data.files, path, -1, 0, 0));
+    struct evaluation evaluation;
+    ck_fails(evaluate(bench.replica, &data, NULL, &evaluation), ERROR_INPUT,
+             "not one of the 7 pictures");
+    struct shown shown = {0};
+    struct evaluation_options options = {.show = keep, .context = &shown};
+    ck_succeeds(evaluate(bench.replica, &data, &options, &evaluation));
+    ck_assert_int_eq(shown.count, 0);
+    picture_files_free(data.files);
+    ck_assert_int_eq(unlink(path), 0);
+    net_bench_close(&bench);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("evaluator");
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, evaluate_averages_the_probabilities_of_ten_crops);
     tcase_add_test(tests, evaluate_counts_classes_and_confusions_as_it_counts_errors);
     tcase_add_test(tests, evaluate_refuses_ten_crops_of_what_has_none);
+    tcase_add_test(tests, evaluate_refuses_data_of_which_every_picture_is_broken);
     return suite_run("evaluator", tests);
 }
