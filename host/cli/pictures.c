@@ -8,20 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static int is_picture(const char *name) {
-    static const char *const endings[] = {".jpg", ".jpeg", ".png"};
-    size_t length = strlen(name);
-    for (int i = 0; i < 3; i++) {
-        size_t ending = strlen(endings[i]);
-        if (length > ending && strcasecmp(name + length - ending, endings[i]) == 0)
-            return 1;
-    }
-    return 0;
-}
 
 static int add(struct paths *paths, const char *path) {
     if (access(path, R_OK) != 0) {
@@ -65,7 +53,7 @@ static int add_entry(struct paths *paths, const char *folder, const char *name) 
     int rc = 0;
     if (is_folder(path))
         rc = add_folder(paths, path);
-    else if (is_picture(name))
+    else if (is_picture_name(name))
         rc = add(paths, path);
     free(path);
     return rc;

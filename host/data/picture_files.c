@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,6 +37,17 @@ struct picture_files {
     struct archive_file *archives;
     int archive_count;
 };
+
+int is_picture_name(const char *name) {
+    static const char *const endings[] = {".jpg", ".jpeg", ".png"};
+    size_t length = strlen(name);
+    for (int i = 0; i < 3; i++) {
+        size_t ending = strlen(endings[i]);
+        if (length >= ending && strcasecmp(name + length - ending, endings[i]) == 0)
+            return 1;
+    }
+    return 0;
+}
 
 int picture_files_create(struct picture_files **out) {
     *out = calloc(1, sizeof **out);

@@ -9,6 +9,9 @@
 
 struct picture_files;
 
+/* Whether a file's name is that of a picture: .jpg, .jpeg or .png, in upper or lower case. */
+int is_picture_name(const char *name);
+
 int picture_files_create(struct picture_files **out);
 void picture_files_free(struct picture_files *files);
 

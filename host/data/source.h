@@ -25,9 +25,6 @@ void source_free(struct source *source);
 /* Whether text ends so, in upper or lower case. */
 int has_ending(const char *text, const char *ending);
 
-/* Whether a file's name is that of a picture. */
-int is_picture_name(const char *name);
-
 /* Fill an empty data set; what is in it after a failure is for dataset_free. `target` is that of
  * struct data_options. */
 int source_read_idx(struct dataset *dataset, const struct source *source,

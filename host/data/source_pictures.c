@@ -18,10 +18,6 @@ int has_ending(const char *text, const char *ending) {
     return length >= tail && strcasecmp(text + length - tail, ending) == 0;
 }
 
-int is_picture_name(const char *name) {
-    return has_ending(name, ".jpg") || has_ending(name, ".jpeg") || has_ending(name, ".png");
-}
-
 /* Takes the text over, also when it fails. */
 static int take_name(struct names *names, char *text) {
     if (!text)
