@@ -118,23 +118,12 @@ static int predict(struct prediction *p, const struct job *job, const struct fla
 
 /* No more of a batch than there is to predict: the device pads, and would work for nothing. */
 static int open_job(struct job *job, const struct command *command, struct arguments *arguments,
-                    struct job_flags *flags, int64_t pictures) {
+                    const struct job_flags *flags, int64_t pictures) {
     enum { BATCH_MAX = 64 };
-    char batch[16];
     arguments->operand_count = 1;
     TRY(job_open(job, command, arguments, flags));
-    int most = net_micro_batch(job->net);
-    if (!flags->batch && most > BATCH_MAX)
-        most = BATCH_MAX;
-    if (pictures < most)
-        most = (int)pictures;
-    job_close(job);
-    (void)snprintf(batch, sizeof batch, "%d", most);
-    flags->batch = batch;
-    flags->subdivisions = "1";
-    int rc = job_open(job, command, arguments, flags);
-    flags->batch = NULL;
-    return rc;
+    net_limit_batch(job->net, flags->batch || pictures < BATCH_MAX ? pictures : BATCH_MAX);
+    return 0;
 }
 
 static int gather(struct paths *paths, const struct arguments *arguments) {

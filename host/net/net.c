@@ -389,6 +389,12 @@ int net_micro_batch(const struct net *net) {
     return (net->options.batch + net->options.subdivisions - 1) / net->options.subdivisions;
 }
 
+void net_limit_batch(struct net *net, int64_t most) {
+    int micro_batch = net_micro_batch(net);
+    net->options.batch = micro_batch < most ? micro_batch : (int)most;
+    net->options.subdivisions = 1;
+}
+
 struct data_request net_data_request(const struct net *net) {
     const struct layer_plan *plan = &net_loss(net)->plan;
     /* Pictures in memory that are not of the network's size are a mistake, unless `resize` asks. */

@@ -83,6 +83,10 @@ const struct parameter *net_parameter(const struct net *net, int index, const st
 /* The largest micro-batch: ceil(batch / subdivisions). */
 int net_micro_batch(const struct net *net);
 
+/* Makes the batch one micro-batch, of at most so many samples: for use, not for training. Only
+ * while nothing has been made of the net yet. */
+void net_limit_batch(struct net *net, int64_t most);
+
 /* What the data must look like. */
 struct data_request net_data_request(const struct net *net);
 

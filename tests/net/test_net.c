@@ -156,6 +156,25 @@ START_TEST(net_knows_which_gradients_nobody_needs) {
 }
 END_TEST
 
+START_TEST(net_batch_can_be_limited_to_what_there_is) {
+    static const struct {
+        int64_t most;
+        int batch;
+    } cases[] = {{100, 4}, {4, 4}, {3, 3}, {1, 1}, {INT64_MAX, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct net *net;
+        struct config *config;
+        ck_succeeds(make(&net, &config,
+                         "[net]\ninputs=3\nbatch=10\nsubdivisions=3\n[connected]\n[cost]\n"));
+        net_limit_batch(net, cases[i].most);
+        ck_assert_int_eq(net->options.batch, cases[i].batch);
+        ck_assert_int_eq(net_micro_batch(net), cases[i].batch);
+        net_free(net);
+        config_free(config);
+    }
+}
+END_TEST
+
 START_TEST(net_printed_config_makes_the_same_net_and_prints_the_same_again) {
     struct net *net, *again;
     struct config *config, *printed;
@@ -218,6 +237,7 @@ int main(void) {
     tcase_add_test(tests, net_infers_darknets_output_sizes);
     tcase_add_test(tests, net_leaves_out_darknets_cost_after_softmax);
     tcase_add_test(tests, net_knows_which_gradients_nobody_needs);
+    tcase_add_test(tests, net_batch_can_be_limited_to_what_there_is);
     tcase_add_test(tests, net_printed_config_makes_the_same_net_and_prints_the_same_again);
     tcase_add_test(tests, net_documentation_names_every_key_of_every_table);
     return suite_run("net", tests);
