@@ -218,6 +218,11 @@ const struct device_info *device_info(const struct device *device) {
     return &device->info;
 }
 
+int device_flush(struct device *device) {
+    CL_TRY(device, clFlush(device->queue));
+    return 0;
+}
+
 int device_finish(struct device *device) {
     CL_TRY(device, clFlush(device->queue)); /* transfers may wait for it */
     CL_TRY(device, clFinish(device->transfers));

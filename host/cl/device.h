@@ -54,6 +54,10 @@ void device_close(struct device *device);
 
 const struct device_info *device_info(const struct device *device);
 
+/* Has the device begin with what was enqueued so far, which a driver may else keep back until
+ * someone waits for it. */
+int device_flush(struct device *device);
+
 /* Waits until everything enqueued so far is done. */
 int device_finish(struct device *device);
 

@@ -377,7 +377,9 @@ int replica_backward(struct replica *replica) {
         rc = backward_layer(replica, i, written + 1);
     }
     free(written);
-    return rc;
+    TRY(rc);
+    /* The host may have a batch to wait for before it asks for the results. */
+    return device_flush(replica->device);
 }
 
 int replica_results(struct replica *replica, float *losses, int32_t *ranks) {
