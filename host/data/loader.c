@@ -391,7 +391,8 @@ static int count_broken(struct loader *loader, int64_t sample, const char *fault
                          " pictures cannot be decoded, more than data.broken_share=%g allows; "
                          "the last one: %s",
                          loader->broken, set->count, set->broken_share, fault);
-    log_warning("%s: this picture is left out", fault);
+    if (!loader->options.is_repeated)
+        log_warning("%s: this picture is left out", fault);
     return 0;
 }
 

@@ -23,6 +23,7 @@ struct loader_options {
     int64_t limit;   /* batches to deliver, from the first; -1: without end */
     int64_t most;    /* samples in an epoch: i * count / most, evenly spaced; 0: all */
     int threads;     /* 0: one for each processor, at most 16 */
+    int is_repeated; /* a loader before went through the same: broken pictures have been named */
     int is_training; /* augment; otherwise the crop in the middle */
     struct augment_options augment;
     const struct colour_components *colours; /* for pca_noise; must outlive the loader */

@@ -174,6 +174,7 @@ static int run(struct evaluator *e, const struct dataset *dataset) {
     struct loader_options options = {.batch = micro_batch,
                                      .limit = loader_batches_per_epoch(dataset, micro_batch),
                                      .threads = e->options->threads,
+                                     .is_repeated = e->options->is_repeated,
                                      .augment = e->net->augment};
     struct loader *loader;
     TRY(loader_create(&loader, dataset, &options));

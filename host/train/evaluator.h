@@ -19,8 +19,8 @@ struct class_count {
 };
 
 struct evaluation_options {
-    int crops;   /* views of each picture whose probabilities are averaged: 0 or 1, or TEN_CROPS */
-    int threads; /* of the loader: see there */
+    int crops; /* views of each picture whose probabilities are averaged: 0 or 1, or TEN_CROPS */
+    int threads, is_repeated; /* of the loader: see there */
 
     /* What to fill besides; NULL: not. Labels only. */
     struct class_count *classes; /* [outputs], zero at first */

@@ -17,7 +17,8 @@ struct trainer {
     struct trainer_state *state;
     struct schedule schedule; /* its plateau is the state's, while an iteration lasts */
     int64_t iterations;
-    int threads; /* of loaders */
+    int threads;   /* of loaders */
+    int is_tested; /* the test data have been gone through */
     struct loader *loader;
     const struct batch *next; /* from the loader, its first part staged; NULL: not fetched yet */
     float *losses;
@@ -146,8 +147,10 @@ static int evaluate_epoch(struct trainer *trainer, int64_t epoch) {
     struct evaluation *evaluation = &state->evaluation;
     double error = state->epoch_loss / (double)(state->epoch_samples ? state->epoch_samples : 1);
     if (trainer->test) {
-        struct evaluation_options options = {.threads = trainer->threads};
+        struct evaluation_options options = {.threads = trainer->threads,
+                                             .is_repeated = trainer->is_tested};
         TRY(evaluate(trainer->replica, trainer->test, &options, evaluation));
+        trainer->is_tested = 1;
         if (!isfinite(evaluation->loss))
             return error_set(ERROR_NUMERIC,
                              "after epoch %lld: the loss on the test data is not finite; " ADVICE,

@@ -375,16 +375,17 @@ static int note_step(void *context, const struct iteration *iteration) {
     return 0;
 }
 
+static const char *const pictures_net = "[net]\nheight=8\nwidth=8\nchannels=3\nbatch=2\n"
+                                        "learning_rate=0.01\nmomentum=0.9\ndecay=0.1\nepochs=2\n"
+                                        "[data]\nshuffle=0\nscale=0.01\n"
+                                        "[connected]\noutput=4\nactivation=linear\n[softmax]\n";
+
 START_TEST(trainer_counts_a_batch_of_broken_pictures_and_makes_no_update) {
-    static const char *const text = "[net]\nheight=8\nwidth=8\nchannels=3\nbatch=2\n"
-                                    "learning_rate=0.01\nmomentum=0.9\ndecay=0.1\nepochs=2\n"
-                                    "[data]\nshuffle=0\nscale=0.01\n"
-                                    "[connected]\noutput=4\nactivation=linear\n[softmax]\n";
     enum { NUMBERS = 4 * 3 * SIDE * SIDE + 4 };
     struct gallery gallery;
     struct net_bench bench;
     make_gallery(&gallery);
-    net_bench_open(&bench, text, NULL);
+    net_bench_open(&bench, pictures_net, NULL);
     struct steps steps = {.bench = &bench};
     struct trainer_options options = {0};
     struct trainer_listener listener = {.iteration = note_step, .context = &steps};
@@ -406,6 +407,40 @@ START_TEST(trainer_counts_a_batch_of_broken_pictures_and_makes_no_update) {
     }
     for (int i = 0; i < 6; i++)
         free(steps.weights[i]);
+    net_bench_close(&bench);
+    free_gallery(&gallery);
+}
+END_TEST
+
+/* How many lines of the log name a broken picture, of the standard error that went into a file. */
+static int count_warnings(FILE *log) {
+    char line[256];
+    int count = 0;
+    rewind(log);
+    while (fgets(line, sizeof line, log))
+        count += strstr(line, "left out") != NULL;
+    return count;
+}
+
+START_TEST(trainer_names_a_broken_picture_once_however_often_it_tests) {
+    struct gallery gallery;
+    struct net_bench bench;
+    make_gallery(&gallery);
+    net_bench_open(&bench, pictures_net, NULL);
+    struct trainer_options options = {.iterations = 9};
+    struct trainer_listener listener = {0};
+    struct trainer_state state = trainer_start(bench.net);
+    FILE *log = tmpfile();
+    int before = dup(STDERR_FILENO);
+    ck_assert(log && before >= 0);
+    ck_assert_int_ge(dup2(fileno(log), STDERR_FILENO), 0);
+    int rc =
+        trainer_run(bench.replica, &gallery.dataset, &gallery.dataset, &options, &state, &listener);
+    ck_assert_int_ge(dup2(before, STDERR_FILENO), 0);
+    (void)close(before);
+    ck_succeeds(rc);
+    ck_assert_int_eq(count_warnings(log), 4); /* two to train on, and the same two to test on */
+    (void)fclose(log);
     net_bench_close(&bench);
     free_gallery(&gallery);
 }
@@ -438,6 +473,7 @@ int main(void) {
     tcase_add_test(tests, trainer_goes_on_from_a_checkpoint_to_the_same_bits);
     tcase_add_test(tests, trainer_that_is_at_its_end_does_nothing);
     tcase_add_test(tests, trainer_counts_a_batch_of_broken_pictures_and_makes_no_update);
+    tcase_add_test(tests, trainer_names_a_broken_picture_once_however_often_it_tests);
     tcase_add_test(tests, trainer_asks_how_long_to_train);
     return suite_run("trainer", tests);
 }
