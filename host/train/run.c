@@ -254,8 +254,10 @@ static int mark_best(const struct run *run, struct replica *replica,
     checkpoint_name(name, state->iteration);
     char *checkpoint = run_file(run, name), *best = run_file(run, "best.safetensors");
     char *link_path = run_file(run, "best.safetensors.tmp");
-    int rc = checkpoint && best && link_path ? 0 : error_no_memory("a path", sizeof name);
-    if (rc == 0) {
+    int rc = 0;
+    if (!checkpoint || !best || !link_path) {
+        rc = error_no_memory("a path", sizeof name);
+    } else {
         (void)unlink(link_path);
         if (link(checkpoint, link_path) != 0)
             rc = checkpoint_write(best, replica, state, run->classes);
