@@ -63,7 +63,7 @@ struct dataset {
     int outputs; /* as requested */
     struct classes classes;
     double broken_share;  /* as in the options */
-    uint64_t fingerprint; /* of the samples' names, sizes and labels, or of the bytes */
+    uint64_t fingerprint; /* of names, labels and archives' sizes, or of the bytes; 0: unknown */
 
     /* Exactly one of the three is there. */
     struct picture_files *files; /* [count] */
