@@ -47,7 +47,7 @@ def main():
         if errors:
             right.plot(*zip(*errors), marker="o", label=name_of(path))
     left.set(xlabel="iteration", ylabel="training loss (running mean)")
-    right.set(xlabel="iteration", ylabel="test top-1 error, %")
+    right.set(xlabel="iteration", ylabel="test top-1 error, %", xlim=left.get_xlim(), ylim=(0, 100))
     left.legend()
     figure.savefig(sys.argv[1], dpi=100)
 
