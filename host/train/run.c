@@ -100,14 +100,21 @@ static int list_checkpoints(struct iterations *list, const struct run *run) {
     return 0;
 }
 
-/* What a creation that was killed may have made. */
-static int is_of_creation(const char *name) {
-    return has_ending(name, ".tmp") || strcmp(name, "metrics.jsonl") == 0 ||
-           strcmp(name, "classes.txt") == 0 || checkpoint_iteration(name) == 0;
+/* Unfinished files of ours: a name of base/file.h's begins with that of the file to be. */
+static int is_temporary(const char *name) {
+    static const char *const beginnings[] = {CHECKPOINT_PREFIX, "best.", "final.", "config.cfg.",
+                                             "classes.txt."};
+    for (int i = 0; i < 5; i++) {
+        if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
+            return has_ending(name, ".tmp");
+    }
+    return 0;
 }
 
-static int is_temporary(const char *name) {
-    return has_ending(name, ".tmp");
+/* What a creation that was killed may have made. */
+static int is_of_creation(const char *name) {
+    return is_temporary(name) || strcmp(name, "metrics.jsonl") == 0 ||
+           strcmp(name, "classes.txt") == 0 || checkpoint_iteration(name) == 0;
 }
 
 /* Takes away files that only writers who are dead can have left, since we hold the lock. */
