@@ -23,7 +23,7 @@ def read(path):
     with open(path, encoding="utf-8") as file:
         for line in map(json.loads, file):
             iteration = line.get("iteration", iteration)
-            if "loss" in line:
+            if line.get("loss") is not None:
                 mean = SMOOTHING * mean + (1 - SMOOTHING) * line["loss"]
                 weight = SMOOTHING * weight + 1 - SMOOTHING
                 losses.append((iteration, mean / weight))

@@ -66,7 +66,9 @@ static json_t *classes_json(const struct findings *f) {
 
 static int print_findings_json(const struct findings *f) {
     const struct evaluation *e = &f->evaluation;
-    json_t *object = json_pack("{s:I, s:f}", "samples", (json_int_t)e->samples, "loss", e->loss);
+    /* JSON has no NaN: a loss that is not finite is null. */
+    json_t *object =
+        json_pack("{s:I, s:o?}", "samples", (json_int_t)e->samples, "loss", json_real(e->loss));
     if (object && e->has_errors) {
         (void)json_object_set_new(object, "top1_error", json_real(e->top1_error));
         (void)json_object_set_new(object, "top5_error", json_real(e->top5_error));

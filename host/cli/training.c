@@ -51,10 +51,12 @@ static void show_progress(struct training *training, const struct iteration *it)
 
 static int on_iteration(void *context, const struct iteration *it) {
     struct training *training = context;
-    TRY(write_metrics(training, json_pack("{s:I, s:I, s:f, s:f, s:f, s:f}", "iteration",
+    /* A batch of which every picture is broken has no loss. */
+    json_t *loss = it->samples ? json_real(it->loss) : NULL;
+    TRY(write_metrics(training, json_pack("{s:I, s:I, s:o?, s:f, s:f, s:f}", "iteration",
                                           (json_int_t)it->index + 1, "epoch",
-                                          (json_int_t)it->epoch + 1, "loss", it->loss,
-                                          "learning_rate", it->learning_rate, "images_per_second",
+                                          (json_int_t)it->epoch + 1, "loss", loss, "learning_rate",
+                                          it->learning_rate, "images_per_second",
                                           it->images_per_second, "loader_wait", it->loader_wait)));
     show_progress(training, it);
     return 0;

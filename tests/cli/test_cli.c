@@ -85,8 +85,9 @@ START_TEST(cli_help_is_there_for_the_program_and_every_command) {
     expect("--help", 0, "Begin with: clnet train configs/quickstart.cfg");
     expect("help", 0, "Commands:");
     expect("", 0, "Commands:");
-    static const char *const names[] = {"train", "test", "summary", "devices", "bench", "help"};
-    for (int i = 0; i < 6; i++) {
+    static const char *const names[] = {"train",   "test",    "predict", "visualize",
+                                        "summary", "devices", "bench",   "help"};
+    for (int i = 0; i < 8; i++) {
         char arguments[64];
         (void)snprintf(arguments, sizeof arguments, "%s --help", names[i]);
         expect(arguments, 0, "--help");
@@ -331,6 +332,23 @@ START_TEST(cli_test_refuses_weights_of_another_net) {
 }
 END_TEST
 
+START_TEST(cli_test_prints_a_loss_that_is_not_finite_as_null) {
+    write_tiny();
+    expect("train tiny.cfg --output nan", 0, "weights:");
+    /* The last number in the file, a weight or a bias, becomes a NaN. */
+    char *path = path_join(directory, "nan/final.safetensors");
+    FILE *file = fopen(path, "r+b");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fseek(file, -4, SEEK_END), 0);
+    ck_assert_uint_eq(fwrite("\xff\xff\xff\x7f", 1, 4, file), 4);
+    ck_assert_int_eq(fclose(file), 0);
+    free(path);
+    json_t *json = expect_json("test tiny.cfg --weights nan/final.safetensors --json");
+    ck_assert(json_is_null(json_object_get(json, "loss")));
+    json_decref(json);
+}
+END_TEST
+
 START_TEST(cli_train_begins_with_given_weights) {
     write_tiny();
     expect("train tiny.cfg --output from --epochs 400", 0, "weights:");
@@ -366,6 +384,7 @@ int main(void) {
     tcase_add_test(tests, cli_train_on_a_full_disk_stops_with_the_reason_and_whole_weights);
     tcase_add_test(tests, cli_train_that_diverges_keeps_the_last_good_weights);
     tcase_add_test(tests, cli_test_refuses_weights_of_another_net);
+    tcase_add_test(tests, cli_test_prints_a_loss_that_is_not_finite_as_null);
     tcase_add_test(tests, cli_train_begins_with_given_weights);
     int status = suite_run("cli", tests);
     char command[64];
