@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -175,6 +176,11 @@ char *path_join(const char *directory, const char *name) {
         (void)snprintf(path, size, "%s%s%s", directory,
                        length && directory[length - 1] == '/' ? "" : "/", name);
     return path;
+}
+
+int path_has_ending(const char *path, const char *ending) {
+    size_t length = strlen(path), tail = strlen(ending);
+    return length >= tail && strcasecmp(path + length - tail, ending) == 0;
 }
 
 char *path_beside(const char *beside, const char *path) {

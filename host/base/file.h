@@ -33,6 +33,9 @@ int directory_create(const char *path);
 /* directory/name in new memory that the caller frees; NULL when memory is used up. */
 char *path_join(const char *directory, const char *name);
 
+/* Whether a path or name ends so, in upper or lower case. */
+int path_has_ending(const char *path, const char *ending);
+
 /* The path as seen from the directory of the file `beside`, unless it is absolute. The caller frees
  * it; NULL when memory is used up. */
 char *path_beside(const char *beside, const char *path);

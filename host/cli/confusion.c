@@ -106,8 +106,7 @@ static int write_picture(const char *path, const int64_t *counts, int outputs) {
 
 int write_confusion(const char *path, const int64_t *counts, int outputs,
                     const struct classes *names) {
-    size_t length = strlen(path);
-    if (length > 4 && strcmp(path + length - 4, ".png") == 0)
+    if (path_has_ending(path, ".png"))
         return write_picture(path, counts, outputs);
     return write_csv(path, counts, outputs, names);
 }

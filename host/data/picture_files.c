@@ -1,6 +1,7 @@
 #include "data/picture_files.h"
 
 #include "base/error.h"
+#include "base/file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,10 +40,8 @@ struct picture_files {
 
 int is_picture_name(const char *name) {
     static const char *const endings[] = {".jpg", ".jpeg", ".png"};
-    size_t length = strlen(name);
     for (int i = 0; i < 3; i++) {
-        size_t ending = strlen(endings[i]);
-        if (length >= ending && strcasecmp(name + length - ending, endings[i]) == 0)
+        if (path_has_ending(name, endings[i]))
             return 1;
     }
     return 0;

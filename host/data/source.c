@@ -177,7 +177,7 @@ static int type_by_entries(const char *folder) {
     int type = DATA_AUTO;
     int rc = names_add_folder(&names, folder);
     for (int64_t i = 0; rc == 0 && i < names.count && type != DATA_TAR; i++) {
-        if (has_ending(names.texts[i], ".tar"))
+        if (path_has_ending(names.texts[i], ".tar"))
             type = DATA_TAR;
         else if (type == DATA_AUTO)
             type = (rc = has_folder(folder, names.texts[i])) > 0 ? DATA_FOLDER : DATA_AUTO;
@@ -296,7 +296,7 @@ static enum data_type type_of_file(const struct search *search, const char *path
     if (search->options->type != DATA_AUTO)
         return (enum data_type)search->options->type;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        if (has_ending(path, endings[i].ending))
+        if (path_has_ending(path, endings[i].ending))
             return endings[i].type;
     }
     return DATA_IDX;

@@ -22,9 +22,6 @@ int source_find(struct source *source, const struct data_options *options, enum 
 
 void source_free(struct source *source);
 
-/* Whether text ends so, in upper or lower case. */
-int has_ending(const char *text, const char *ending);
-
 /* Fill an empty data set; what is in it after a failure is for dataset_free. `target` is that of
  * struct data_options. */
 int source_read_idx(struct dataset *dataset, const struct source *source,

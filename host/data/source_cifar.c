@@ -73,8 +73,9 @@ static const struct variant *variant_of(const char *path, size_t length) {
     if (length == 0 || (!is_10 && !is_100))
         return NULL;
     if (is_10 && is_100)
-        return has_ending(path, "/train.bin") || has_ending(path, "/test.bin") ? &CIFAR_100
-                                                                               : &CIFAR_10;
+        return path_has_ending(path, "/train.bin") || path_has_ending(path, "/test.bin")
+                   ? &CIFAR_100
+                   : &CIFAR_10;
     return is_10 ? &CIFAR_10 : &CIFAR_100;
 }
 

@@ -5,6 +5,7 @@
 #include "data/source.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/options.h"
 #include "base/progress.h"
 
@@ -261,13 +262,13 @@ static int take_member(void *context, const struct range *range, const struct me
         w->gathering->ignored++;
         return 0;
     }
-    if (has_ending(base, ".tar"))
+    if (path_has_ending(base, ".tar"))
         return parts_add(&w->class_archives, member, strlen(member->name), 0);
     const char *extension = strchr(base, '.');
     size_t key_length = extension ? (size_t)(extension - member->name) : 0;
     if (extension && is_picture_extension(extension))
         return parts_add(&w->pictures, member, key_length, 0);
-    if (extension && has_ending(extension, ".cls") && !strchr(extension + 1, '.'))
+    if (extension && path_has_ending(extension, ".cls") && !strchr(extension + 1, '.'))
         return take_label(w, range, member, key_length);
     w->gathering->ignored++;
     return 0;
@@ -431,7 +432,7 @@ static int find_archives(struct names *paths, const char *samples) {
     struct names names = {0};
     int rc = names_add_folder(&names, samples);
     for (int64_t i = 0; rc == 0 && i < names.count; i++) {
-        if (has_ending(names.texts[i], ".tar"))
+        if (path_has_ending(names.texts[i], ".tar"))
             rc = names_add_joined(paths, samples, names.texts[i]);
     }
     names_free(&names);

@@ -47,11 +47,6 @@ static int64_t checkpoint_iteration(const char *name) {
     return strtoll(name + prefix, NULL, 10);
 }
 
-static int has_ending(const char *name, const char *ending) {
-    size_t length = strlen(name), tail = strlen(ending);
-    return length >= tail && strcmp(name + length - tail, ending) == 0;
-}
-
 /* ---- what lies in the directory ---- */
 
 /* The iterations of all checkpoints, the newest first, in new memory that the caller frees. */
@@ -106,7 +101,7 @@ static int is_temporary(const char *name) {
                                              "classes.txt."};
     for (int i = 0; i < 5; i++) {
         if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
-            return has_ending(name, ".tmp");
+            return path_has_ending(name, ".tmp");
     }
     return 0;
 }

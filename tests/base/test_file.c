@@ -288,6 +288,14 @@ START_TEST(path_beside_follows_the_other_file_unless_absolute) {
 }
 END_TEST
 
+START_TEST(path_has_ending_in_upper_or_lower_case) {
+    ck_assert(path_has_ending("a/b.PNG", ".png"));
+    ck_assert(path_has_ending(".png", ".png"));
+    ck_assert(!path_has_ending("b.png.txt", ".png"));
+    ck_assert(!path_has_ending("png", ".png"));
+}
+END_TEST
+
 int main(void) {
     if (!mkdtemp(directory) || !(target = path_join(directory, "target")))
         return EXIT_FAILURE;
@@ -310,6 +318,7 @@ int main(void) {
     tcase_add_test(tests, directory_create_names_what_is_in_the_way);
     tcase_add_test(tests, path_join_puts_one_slash_between);
     tcase_add_test(tests, path_beside_follows_the_other_file_unless_absolute);
+    tcase_add_test(tests, path_has_ending_in_upper_or_lower_case);
     int status = suite_run("base/file", tests);
     remove_entries();
     (void)rmdir(directory);
