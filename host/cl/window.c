@@ -1,0 +1,124 @@
+#include "cl/window.h"
+
+#include "cl/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct window {
+    struct buffer *buffer;
+    cl_mem pinned;  /* NULL: the buffer itself is mapped */
+    void *content;  /* of the pinned memory always, of a mapped buffer while it is open */
+    cl_event ready; /* the content is there, once this is over */
+    int is_open;
+};
+
+static int pin(struct window *window) {
+    struct device *device = window->buffer->device;
+    size_t bytes = window->buffer->bytes ? window->buffer->bytes : 1;
+    cl_int code;
+    window->pinned = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_ALLOC_HOST_PTR,
+                                    bytes, NULL, &code);
+    if (code != CL_SUCCESS)
+        return cl_error(device, code, "clCreateBuffer of pinned memory");
+    window->content =
+        clEnqueueMapBuffer(device->transfers, window->pinned, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE,
+                           0, bytes, 0, NULL, NULL, &code);
+    if (code != CL_SUCCESS)
+        return cl_error(device, code, "clEnqueueMapBuffer of pinned memory");
+    return 0;
+}
+
+int window_create(struct window **out, struct buffer *buffer, int copies) {
+    struct window *window = calloc(1, sizeof *window);
+    if (!window)
+        return error_no_memory("a window", sizeof *window);
+    window->buffer = buffer;
+    /* A buffer of no bytes cannot be mapped, nor need it be. */
+    if (copies || !buffer->device->info.is_unified || buffer->bytes == 0) {
+        int rc = pin(window);
+        if (rc < 0) {
+            window_free(window);
+            return rc;
+        }
+    }
+    *out = window;
+    return 0;
+}
+
+void window_free(struct window *window) {
+    if (!window)
+        return;
+    cl_command_queue queue = window->buffer->device->transfers;
+    struct mark closed = {0};
+    if (window->is_open)
+        (void)window_close(window, &closed);
+    mark_free(&closed);
+    if (window->pinned) {
+        if (window->content)
+            (void)clEnqueueUnmapMemObject(queue, window->pinned, window->content, 0, NULL, NULL);
+        (void)clFinish(queue);
+        (void)clReleaseMemObject(window->pinned);
+    } else {
+        (void)clFinish(queue);
+    }
+    free(window);
+}
+
+int window_open(struct window *window, const struct mark *after) {
+    struct buffer *buffer = window->buffer;
+    struct device *device = buffer->device;
+    cl_event earlier = after ? after->event : NULL;
+    cl_uint count = earlier ? 1 : 0;
+    const cl_event *list = earlier ? &earlier : NULL;
+    cl_int code = CL_SUCCESS;
+    assert(!window->is_open);
+    /* A driver may keep commands to itself until they are flushed: nothing would ever reach the
+     * mark that the other queue waits for. */
+    if (earlier)
+        CL_TRY(device, clFlush(device->queue));
+    if (buffer->bytes == 0)
+        CL_TRY(device, clEnqueueMarkerWithWaitList(device->transfers, count, list, &window->ready));
+    else if (window->pinned)
+        CL_TRY(device,
+               clEnqueueReadBuffer(device->transfers, buffer->memory, CL_FALSE, 0, buffer->bytes,
+                                   window->content, count, list, &window->ready));
+    else
+        window->content = clEnqueueMapBuffer(device->transfers, buffer->memory, CL_FALSE,
+                                             CL_MAP_READ | CL_MAP_WRITE, 0, buffer->bytes, count,
+                                             list, &window->ready, &code);
+    if (code != CL_SUCCESS)
+        return cl_error(device, code, "clEnqueueMapBuffer");
+    window->is_open = 1;
+    CL_TRY(device, clFlush(device->transfers));
+    return 0;
+}
+
+int window_wait(struct window *window, void **content) {
+    assert(window->is_open);
+    CL_TRY(window->buffer->device, clWaitForEvents(1, &window->ready));
+    *content = window->content;
+    return 0;
+}
+
+int window_close(struct window *window, struct mark *closed) {
+    struct buffer *buffer = window->buffer;
+    struct device *device = buffer->device;
+    cl_event event = NULL;
+    assert(window->is_open);
+    window->is_open = 0;
+    (void)clReleaseEvent(window->ready);
+    window->ready = NULL;
+    if (buffer->bytes == 0)
+        CL_TRY(device, clEnqueueMarkerWithWaitList(device->transfers, 0, NULL, &event));
+    else if (window->pinned)
+        CL_TRY(device, clEnqueueWriteBuffer(device->transfers, buffer->memory, CL_FALSE, 0,
+                                            buffer->bytes, window->content, 0, NULL, &event));
+    else
+        CL_TRY(device, clEnqueueUnmapMemObject(device->transfers, buffer->memory, window->content,
+                                               0, NULL, &event));
+    mark_free(closed);
+    closed->event = event;
+    CL_TRY(device, clFlush(device->transfers));
+    return 0;
+}
