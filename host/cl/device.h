@@ -41,18 +41,40 @@ int devices_list(struct device_info **out, int *count);
 /* The index of the best single device: a GPU before others, then the most units x clock. */
 int devices_best(const struct device_info *devices, int count);
 
+/* A device to work on, or a part of one. */
+struct device_choice {
+    int index; /* in devices_list */
+    int part;  /* which of its parts, from 0 */
+    int parts; /* equal sub-devices that it is split into; 0 or 1: it is taken whole */
+};
+
+/* What a `--devices` asks for, in new memory that the caller frees, in the order in which it names
+ * them: "0", "0,1", "all"; "0/2" is the two halves of device 0, "0,0" twice the same device. NULL:
+ * the best single device. ERROR_INPUT tells what is wrong with the text, that there is no such
+ * device, or that it cannot be split so. */
+int devices_choose(struct device_choice **out, int *count, const char *text);
+
 struct device;
 
-/* Opens the device of that index; ERROR_INPUT says how many there are when the index is out of
- * range. Free with device_close, after everything that was made on it. */
-int device_open(struct device **out, int index);
+/* Opens a device; ERROR_INPUT says how many there are when the index is out of range, and how far
+ * it can be split when that is asked too much. What it tells of itself is then about the part
+ * alone. May be called from several threads; what is open is for one thread at a time, but for
+ * buffers' transfers (cl/buffer.h), which another may start meanwhile. Free with device_close,
+ * after everything that was made on it. */
+int device_open(struct device **out, struct device_choice choice);
 
-/* The same, with a queue that takes the time of each kernel: see kernel_seconds. */
-int device_open_profiling(struct device **out, int index);
+/* The same, with queues that take times: see kernel_seconds. */
+int device_open_profiling(struct device **out, struct device_choice choice);
+
+/* A whole device, by its index. */
+#define WHOLE_DEVICE(i) ((struct device_choice){.index = (i)})
 
 void device_close(struct device *device);
 
 const struct device_info *device_info(const struct device *device);
+
+/* Bytes of its buffers that are alive. */
+uint64_t device_allocated(const struct device *device);
 
 /* Has the device begin with what was enqueued so far, which a driver may else keep back until
  * someone waits for it. */

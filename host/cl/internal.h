@@ -24,6 +24,8 @@ struct device {
     cl_command_queue queue, transfers;
     struct program *programs; /* built so far, newest first */
     uint64_t allocated;       /* bytes of buffers alive */
+    int is_part;              /* `id` is a sub-device, to be released */
+    int is_counted;           /* by blas_use */
     int is_profiling;
     struct launch *launches; /* when profiling */
     int launch_count, launch_room;
@@ -49,6 +51,10 @@ int cl_error(const struct device *device, cl_int code, const char *call);
         if (cl_code_ != CL_SUCCESS)                \
             return cl_error(device, cl_code_, #x); \
     } while (0)
+
+/* Whether there is such a device, and such a part of it: ERROR_INPUT says what there is. */
+int choice_check_index(int index, int count);
+int choice_check_parts(const struct device_choice *choice, const struct device_info *info);
 
 /* Notes a launch, whose event it takes over; without memory for it, its time is lost. */
 void device_note_launch(struct device *device, cl_event event, struct kernel *kernel);

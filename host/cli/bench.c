@@ -59,7 +59,7 @@ static void keep_best(struct device_limits *best, const struct device_limits *ot
 static int measure_rates(struct report *report, const struct benchmark_options *options) {
     struct device *device;
     struct device_limits after;
-    TRY(device_open(&device, report->device.index));
+    TRY(device_open(&device, WHOLE_DEVICE(report->device.index)));
     int rc = device_limits_measure(&report->limits, device);
     if (rc == 0)
         rc = benchmark_run(&report->rates, report->net, device, options);
@@ -73,7 +73,7 @@ static int measure_rates(struct report *report, const struct benchmark_options *
 
 static int measure_kernels(struct report *report, const struct benchmark_options *options) {
     struct device *device;
-    TRY(device_open_profiling(&device, report->device.index));
+    TRY(device_open_profiling(&device, WHOLE_DEVICE(report->device.index)));
     int rc = benchmark_kernels(&report->times, &report->time_count, report->net, device, options);
     device_close(device);
     return rc;

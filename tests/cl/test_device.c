@@ -85,8 +85,9 @@ START_TEST(device_open_out_of_range_says_how_many_there_are) {
     free(devices);
     (void)snprintf(message, sizeof message, "device %d: there is no such device; there are %d",
                    count, count);
-    ck_fails(device_open(&device, count), ERROR_INPUT, message);
-    ck_fails(device_open(&device, -1), ERROR_INPUT, "device -1: there is no such device");
+    ck_fails(device_open(&device, WHOLE_DEVICE(count)), ERROR_INPUT, message);
+    ck_fails(device_open(&device, WHOLE_DEVICE(-1)), ERROR_INPUT,
+             "device -1: there is no such device");
 }
 END_TEST
 
@@ -95,7 +96,7 @@ START_TEST(device_opened_is_the_one_of_the_list) {
     struct device *device;
     int count, index = test_device_index();
     list(&devices, &count);
-    ck_succeeds(device_open(&device, index));
+    ck_succeeds(device_open(&device, WHOLE_DEVICE(index)));
     ck_assert_int_eq(device_info(device)->index, index);
     ck_assert_str_eq(device_info(device)->name, devices[index].name);
     ck_succeeds(device_finish(device));

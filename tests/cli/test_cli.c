@@ -114,7 +114,7 @@ START_TEST(cli_wrong_usage_says_what_was_expected) {
         {"train tiny.cfg --set nets.batch=2", "no section or layer named nets"},
         {"train tiny.cfg --set net.bacth=2", "did you mean 'batch'?"},
         {"train tiny.cfg --devices 99", "there is no such device"},
-        {"train tiny.cfg --devices first", "--devices: expected one index"},
+        {"train tiny.cfg --devices first", "--devices: expected an index"},
         {"train tiny.cfg --resume here", "--resume takes no config"},
         {"train --resume here --batch 3", "--batch: not with --resume"},
         {"train --resume here --set net.seed=3", "--set: not with --resume"},

@@ -24,7 +24,7 @@ static int test_device(void) {
 static void finish_opening(struct net_bench *bench, const struct replica_options *options) {
     static const struct replica_options training = {.is_training = 1, .truth_kind = TRUTH_LABELS};
     ck_succeeds(net_create(&bench->net, bench->config));
-    ck_succeeds(device_open(&bench->device, test_device()));
+    ck_succeeds(device_open(&bench->device, WHOLE_DEVICE(test_device())));
     ck_succeeds(
         replica_create(&bench->replica, bench->net, bench->device, options ? options : &training));
     ck_succeeds(replica_initialise(bench->replica, (uint32_t)bench->net->options.seed));
