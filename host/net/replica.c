@@ -43,17 +43,9 @@ static struct node_state *state_of(struct replica *replica, int i) {
     return i == NET_INPUT ? &replica->data : &replica->nodes[i];
 }
 
-static size_t least(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 /* The largest allocation that this replica may make. */
 static size_t allocation_max(const struct replica *replica) {
-    size_t limit = (size_t)replica->target.device.allocation_max;
-    if (limit == 0)
-        limit = SIZE_MAX;
-    return replica->options.allocation_limit ? least(limit, replica->options.allocation_limit)
-                                             : limit;
+    return memory_plan_piece_max(&replica->target.device, replica->options.allocation_limit);
 }
 
 /* ---- activations and kernels ---- */
@@ -66,17 +58,9 @@ static int create_slot(struct replica *replica, struct buffer **out,
 }
 
 static int create_activations(struct replica *replica) {
-    size_t alignment = replica->target.device.alignment;
-    if (alignment > PARAMETERS_BLOCK * sizeof(float))
-        return error_set(ERROR_DEVICE, "device %d (%s): alignment to %zu bytes is not supported",
-                         replica->target.device.index, replica->target.device.name, alignment);
-    struct memory_plan_options options = {
-        .tiling = replica->target.tiling,
-        .is_training = replica->options.is_training,
-        .input_gradient = replica->options.input_gradient,
-        .alignment = alignment > 128 ? alignment : 128,
-        .segment_max = allocation_max(replica),
-    };
+    struct memory_plan_options options;
+    TRY(memory_plan_options_for(&options, &replica->target, replica->options.is_training,
+                                replica->options.input_gradient, allocation_max(replica)));
     int rc = memory_plan_create(&replica->plan, replica->net, &options);
     if (rc < 0)
         return error_prefix(rc, "device %d (%s): ", replica->target.device.index,
@@ -100,12 +84,8 @@ static int create_activations(struct replica *replica) {
 }
 
 static int needs_any_dx(const struct replica *replica, int i) {
-    int needed = 0;
-    if (replica->options.is_training) {
-        for (int k = 0; k < replica->net->nodes[i].layer.type->input_count; k++)
-            needed |= memory_plan_needs_dx(replica->net, replica->options.input_gradient, i, k);
-    }
-    return needed;
+    return replica->options.is_training &&
+           memory_plan_needs_any_dx(replica->net, replica->options.input_gradient, i);
 }
 
 static int create_add(struct replica *replica, struct node_state *state) {
