@@ -126,7 +126,10 @@ static double mebibytes(uint64_t bytes) {
 }
 
 static void print_line(const char *name, uint64_t bytes, const char *note) {
-    (void)printf("  %-12s %10.1f MiB%s%s\n", name, mebibytes(bytes), *note ? "  " : "", note);
+    char text[32] = "< 0.1";
+    if (bytes == 0 || mebibytes(bytes) >= 0.05)
+        (void)snprintf(text, sizeof text, "%.1f", mebibytes(bytes));
+    (void)printf("  %-12s %10s MiB%s%s\n", name, text, *note ? "  " : "", note);
 }
 
 static void print_parts(const struct memory_report *report, const struct memory_row *row) {
@@ -160,8 +163,11 @@ static void print_row(const struct memory_report *report, const struct memory_ro
     (void)printf("\nDevice %s: %s\n", choice_text(text, sizeof text, row->choice),
                  row->device.name);
     print_parts(report, row);
-    for (int k = 0; k < KINDS; k++)
+    for (int k = 0; k < KINDS; k++) {
+        if (k == KINDS - 1) /* the total */
+            (void)printf("  ---------------------------\n");
         print_line(kinds[k].name, bytes_of(needs, &kinds[k]), "");
+    }
     print_limit(row);
     if (row->device.allocation_max)
         (void)snprintf(note, sizeof note, "%s; the device allows %.1f MiB", needs->largest_name,
@@ -190,9 +196,13 @@ static json_t *row_json(const struct memory_row *row) {
         (void)json_object_set_new(object, kinds[k].key,
                                   json_integer((json_int_t)bytes_of(&fit->needs, &kinds[k])));
     int is_known = object && fit->limit != UINT64_MAX;
-    if (object)
+    if (object) {
         (void)json_object_set_new(object, "limit",
                                   is_known ? json_integer((json_int_t)fit->limit) : json_null());
+        (void)json_object_set_new(
+            object, "left",
+            is_known ? json_integer((json_int_t)(fit->limit - fit->needs.total)) : json_null());
+    }
     return object;
 }
 
