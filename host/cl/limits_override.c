@@ -73,6 +73,7 @@ int limits_override(struct device_info *info, const char *text) {
         text += length;
         text += *text == ',';
     }
-    lower(&info->allocation_max, info->global_memory);
+    if (text && info->global_memory) /* one piece is not more than the whole */
+        lower(&info->allocation_max, info->global_memory);
     return 0;
 }
