@@ -144,6 +144,20 @@ int buffer_transfer(struct buffer *buffer, size_t bytes, const void *data, const
     return 0;
 }
 
+int buffer_read_later(struct buffer *buffer, size_t bytes, void *data, struct mark *done) {
+    struct device *device = buffer->device;
+    cl_event event = NULL;
+    if (bytes == 0)
+        return device_mark(device, done);
+    CL_TRY(device, clEnqueueReadBuffer(device->queue, buffer->memory, CL_FALSE, 0, bytes, data, 0,
+                                       NULL, &event));
+    mark_free(done);
+    done->event = event;
+    /* Who asks for it does so to have it early: the driver is not to collect more first. */
+    CL_TRY(device, clFlush(device->queue));
+    return 0;
+}
+
 int buffer_copy(struct buffer *to, const struct buffer *from) {
     CL_TRY(to->device, clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, 0, 0,
                                            to->bytes, 0, NULL, NULL));

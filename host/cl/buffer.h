@@ -29,6 +29,10 @@ int buffer_read(struct buffer *buffer, size_t offset, size_t bytes, void *data);
 int buffer_transfer(struct buffer *buffer, size_t bytes, const void *data, const struct mark *after,
                     struct mark *sent);
 
+/* Enqueues a copy of the first bytes to the host, among the kernels: it begins when what was
+ * enqueued before is done, and *done then marks its end. `data` is not to be touched until then. */
+int buffer_read_later(struct buffer *buffer, size_t bytes, void *data, struct mark *done);
+
 /* Enqueues a copy of the whole of one buffer to another of the same size. */
 int buffer_copy(struct buffer *to, const struct buffer *from);
 

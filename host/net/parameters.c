@@ -12,9 +12,17 @@ struct place {
     struct buffer *value, *gradient, *velocity;
 };
 
-/* A segment of the flat buffers, and its update. */
+/* A segment of the flat buffers. */
 struct segment {
     size_t elements;
+    struct buffer *values, *gradients, *velocity;
+};
+
+/* A piece of a segment that is updated at once: whole blocks. */
+struct bucket {
+    int segment;
+    size_t first, elements; /* in floats */
+    int layer;              /* the first that has a parameter here */
     struct buffer *values, *gradients, *velocity, *multipliers;
     struct kernel *update;
 };
@@ -26,6 +34,8 @@ struct parameters {
     struct place *places;
     struct segment *segments;
     int segment_count;
+    struct bucket *buckets; /* none unless it trains */
+    int bucket_count;
 };
 
 /* Deals the parameters out to segments, in order. */
@@ -49,33 +59,7 @@ static int place_parameters(struct parameters *parameters, size_t bytes_max) {
     return rc;
 }
 
-static int create_multipliers(struct parameters *parameters, int index) {
-    struct segment *segment = &parameters->segments[index];
-    size_t blocks = segment->elements / PARAMETERS_BLOCK;
-    float(*table)[2] = calloc(blocks, sizeof *table);
-    if (!table)
-        return error_no_memory("multipliers", blocks * sizeof *table);
-    for (int i = 0; i < parameters->net->parameter_count; i++) {
-        const struct place *place = &parameters->places[i];
-        if (place->segment != index)
-            continue;
-        const struct parameter *parameter = net_parameter(parameters->net, i, NULL);
-        size_t first = place->offset / PARAMETERS_BLOCK;
-        size_t end = (place->offset + place->elements + PARAMETERS_BLOCK - 1) / PARAMETERS_BLOCK;
-        for (size_t b = first; b < end; b++) {
-            table[b][0] = (float)parameter->lr;
-            table[b][1] = (float)parameter->decay;
-        }
-    }
-    int rc = buffer_create(&segment->multipliers, parameters->device, blocks * sizeof *table,
-                           "learning-rate multipliers");
-    if (rc == 0)
-        rc = buffer_write(segment->multipliers, 0, blocks * sizeof *table, table);
-    free(table);
-    return rc;
-}
-
-static int create_segment(struct parameters *parameters, const struct target *target, int index) {
+static int create_segment(struct parameters *parameters, int index) {
     struct segment *segment = &parameters->segments[index];
     size_t bytes = segment->elements * sizeof(float);
     TRY(buffer_create(&segment->values, parameters->device, bytes, "parameters"));
@@ -85,15 +69,7 @@ static int create_segment(struct parameters *parameters, const struct target *ta
     TRY(buffer_create(&segment->gradients, parameters->device, bytes, "gradients"));
     TRY(buffer_create(&segment->velocity, parameters->device, bytes, "velocity"));
     TRY(buffer_fill(segment->gradients, 0));
-    TRY(buffer_fill(segment->velocity, 0));
-    TRY(create_multipliers(parameters, index));
-    int vector = target_vector(target);
-    struct kernel_spec spec =
-        kernel_spec("solver.cl", "solver_update", segment->elements / (size_t)vector, 1, 1);
-    kernel_define(&spec, "T", TILE_MAX);
-    kernel_define(&spec, "TUNE_VECTOR", vector);
-    kernel_define(&spec, "BLOCK", PARAMETERS_BLOCK);
-    return kernel_create(&segment->update, parameters->device, &spec);
+    return buffer_fill(segment->velocity, 0);
 }
 
 static int create_views(struct parameters *parameters) {
@@ -110,8 +86,113 @@ static int create_views(struct parameters *parameters) {
     return 0;
 }
 
+/* ---- buckets ---- */
+
+/* How many buckets a segment becomes: of about equal size, so that none is tiny. */
+static size_t buckets_of(const struct segment *segment, size_t bucket_bytes) {
+    size_t bytes = segment->elements * sizeof(float), blocks = segment->elements / PARAMETERS_BLOCK;
+    if (bucket_bytes == 0)
+        return 1;
+    size_t count = bytes / bucket_bytes + (bytes % bucket_bytes != 0);
+    return count < blocks ? count : blocks;
+}
+
+/* Cuts the segments into buckets, from the last one's end to the first one's beginning. */
+static int place_buckets(struct parameters *parameters, size_t bucket_bytes) {
+    size_t count = 0;
+    for (int s = 0; s < parameters->segment_count; s++)
+        count += buckets_of(&parameters->segments[s], bucket_bytes);
+    parameters->buckets = calloc(count + 1, sizeof *parameters->buckets);
+    if (!parameters->buckets)
+        return error_no_memory("buckets", (count + 1) * sizeof *parameters->buckets);
+    for (int s = parameters->segment_count - 1; s >= 0; s--) {
+        size_t blocks = parameters->segments[s].elements / PARAMETERS_BLOCK;
+        size_t pieces = buckets_of(&parameters->segments[s], bucket_bytes);
+        for (size_t i = pieces; i-- > 0;) {
+            size_t first = blocks * i / pieces, end = blocks * (i + 1) / pieces;
+            parameters->buckets[parameters->bucket_count++] =
+                (struct bucket){.segment = s,
+                                .first = first * PARAMETERS_BLOCK,
+                                .elements = (end - first) * PARAMETERS_BLOCK};
+        }
+    }
+    return 0;
+}
+
+static int layer_of(const struct net *net, int parameter) {
+    int i = net->count - 1;
+    while (i > 0 && (net->nodes[i].layer.plan.parameter_count == 0 ||
+                     net->nodes[i].parameter_first > parameter))
+        i--;
+    return i;
+}
+
+/* The bucket's table of multipliers, a pair for each block, and its first layer. */
+static void fill_table(const struct parameters *parameters, struct bucket *bucket,
+                       float (*table)[2]) {
+    size_t begin = bucket->first / PARAMETERS_BLOCK;
+    size_t stop = begin + bucket->elements / PARAMETERS_BLOCK;
+    for (int i = parameters->net->parameter_count - 1; i >= 0; i--) {
+        const struct place *place = &parameters->places[i];
+        const struct parameter *parameter = net_parameter(parameters->net, i, NULL);
+        size_t first = place->offset / PARAMETERS_BLOCK;
+        size_t end = (place->offset + place->elements + PARAMETERS_BLOCK - 1) / PARAMETERS_BLOCK;
+        if (place->segment != bucket->segment || first >= stop || end <= begin)
+            continue;
+        for (size_t b = first > begin ? first : begin; b < end && b < stop; b++) {
+            table[b - begin][0] = (float)parameter->lr;
+            table[b - begin][1] = (float)parameter->decay;
+        }
+        bucket->layer = layer_of(parameters->net, i);
+    }
+}
+
+static int create_multipliers(struct parameters *parameters, struct bucket *bucket) {
+    size_t blocks = bucket->elements / PARAMETERS_BLOCK;
+    float(*table)[2] = calloc(blocks, sizeof *table);
+    if (!table)
+        return error_no_memory("multipliers", blocks * sizeof *table);
+    fill_table(parameters, bucket, table);
+    int rc = buffer_create(&bucket->multipliers, parameters->device, blocks * sizeof *table,
+                           "learning-rate multipliers");
+    if (rc == 0)
+        rc = buffer_write(bucket->multipliers, 0, blocks * sizeof *table, table);
+    free(table);
+    return rc;
+}
+
+static int create_bucket(struct parameters *parameters, const struct target *target,
+                         struct bucket *bucket) {
+    const struct segment *segment = &parameters->segments[bucket->segment];
+    size_t offset = bucket->first * sizeof(float), bytes = bucket->elements * sizeof(float);
+    TRY(buffer_view(&bucket->values, segment->values, offset, bytes));
+    TRY(buffer_view(&bucket->gradients, segment->gradients, offset, bytes));
+    TRY(buffer_view(&bucket->velocity, segment->velocity, offset, bytes));
+    TRY(create_multipliers(parameters, bucket));
+    int vector = target_vector(target);
+    struct kernel_spec spec =
+        kernel_spec("solver.cl", "solver_update", bucket->elements / (size_t)vector, 1, 1);
+    kernel_define(&spec, "T", TILE_MAX);
+    kernel_define(&spec, "TUNE_VECTOR", vector);
+    kernel_define(&spec, "BLOCK", PARAMETERS_BLOCK);
+    return kernel_create(&bucket->update, parameters->device, &spec);
+}
+
+static int create_buckets(struct parameters *parameters, const struct target *target,
+                          size_t bucket_bytes) {
+    if (!parameters->is_training)
+        return 0;
+    TRY(place_buckets(parameters, bucket_bytes));
+    for (int i = 0; i < parameters->bucket_count; i++)
+        TRY(create_bucket(parameters, target, &parameters->buckets[i]));
+    return 0;
+}
+
+/* ---- the whole ---- */
+
 int parameters_create(struct parameters **out, const struct net *net, struct device *device,
-                      const struct target *target, int is_training, size_t segment_max) {
+                      const struct target *target, int is_training, size_t segment_max,
+                      size_t bucket_bytes) {
     struct parameters *parameters = calloc(1, sizeof *parameters);
     if (!parameters)
         return error_no_memory("the parameters", sizeof *parameters);
@@ -120,9 +201,11 @@ int parameters_create(struct parameters **out, const struct net *net, struct dev
     parameters->is_training = is_training;
     int rc = place_parameters(parameters, segment_max);
     for (int i = 0; rc == 0 && i < parameters->segment_count; i++)
-        rc = create_segment(parameters, target, i);
+        rc = create_segment(parameters, i);
     if (rc == 0)
         rc = create_views(parameters);
+    if (rc == 0)
+        rc = create_buckets(parameters, target, bucket_bytes);
     if (rc < 0) {
         parameters_free(parameters);
         return rc;
@@ -144,9 +227,16 @@ void parameters_free(struct parameters *parameters) {
         buffer_free(segment->values);
         buffer_free(segment->gradients);
         buffer_free(segment->velocity);
-        buffer_free(segment->multipliers);
-        kernel_free(segment->update);
     }
+    for (int i = 0; i < parameters->bucket_count; i++) {
+        struct bucket *bucket = &parameters->buckets[i];
+        buffer_free(bucket->values);
+        buffer_free(bucket->gradients);
+        buffer_free(bucket->velocity);
+        buffer_free(bucket->multipliers);
+        kernel_free(bucket->update);
+    }
+    free(parameters->buckets);
     free(parameters->places);
     free(parameters->segments);
     free(parameters);
@@ -164,13 +254,21 @@ struct buffer *parameters_velocity(const struct parameters *parameters, int inde
     return parameters->places[index].velocity;
 }
 
-int parameters_update(struct parameters *parameters, double rate, double momentum, double decay) {
-    float r = (float)rate, m = (float)momentum, d = (float)decay;
-    for (int i = 0; i < parameters->segment_count; i++) {
-        const struct segment *segment = &parameters->segments[i];
-        TRY(LAUNCH(segment->update, BUFFER(segment->values), BUFFER(segment->velocity),
-                   BUFFER(segment->gradients), BUFFER(segment->multipliers), SCALAR(r), SCALAR(m),
-                   SCALAR(d)));
-    }
-    return 0;
+int parameters_bucket_count(const struct parameters *parameters) {
+    return parameters->bucket_count;
+}
+
+struct buffer *parameters_bucket(const struct parameters *parameters, int bucket) {
+    return parameters->buckets[bucket].gradients;
+}
+
+int parameters_bucket_layer(const struct parameters *parameters, int bucket) {
+    return parameters->buckets[bucket].layer;
+}
+
+int parameters_update(struct parameters *parameters, int bucket, float rate, float momentum,
+                      float decay) {
+    const struct bucket *b = &parameters->buckets[bucket];
+    return LAUNCH(b->update, BUFFER(b->values), BUFFER(b->velocity), BUFFER(b->gradients),
+                  BUFFER(b->multipliers), SCALAR(rate), SCALAR(momentum), SCALAR(decay));
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 /* What one layer has on the device. */
 struct node_state {
@@ -33,6 +34,11 @@ struct replica {
 
     struct buffer *losses, *ranks;
     struct staging *staging;
+
+    /* On the host, of the last forward pass: there once `results` is reached. */
+    float *host_losses;
+    int32_t *host_ranks;
+    struct mark results;
 
     /* The last forward pass. */
     struct step step;
@@ -125,7 +131,36 @@ static int create_kernels(struct replica *replica) {
 static int create_results(struct replica *replica) {
     size_t padded = (size_t)replica->target.tiling.tiles * (size_t)replica->target.tiling.tile;
     TRY(buffer_create(&replica->losses, replica->device, padded * sizeof(float), "losses"));
-    return buffer_create(&replica->ranks, replica->device, padded * sizeof(int32_t), "ranks");
+    TRY(buffer_create(&replica->ranks, replica->device, padded * sizeof(int32_t), "ranks"));
+    replica->host_losses = calloc(padded, sizeof *replica->host_losses);
+    replica->host_ranks = calloc(padded, sizeof *replica->host_ranks);
+    return replica->host_losses && replica->host_ranks
+               ? 0
+               : error_no_memory("the results", padded * sizeof(float));
+}
+
+/* Builds what depends on the micro-batch: all but the parameters. */
+static int build(struct replica *replica, int micro_batch) {
+    replica->options.micro_batch = micro_batch;
+    replica->target.tiling = tiling_for_batch(micro_batch);
+    replica->nodes = calloc((size_t)replica->net->count, sizeof *replica->nodes);
+    if (!replica->nodes)
+        return error_no_memory("a replica", sizeof *replica->nodes);
+    TRY(create_activations(replica));
+    TRY(create_kernels(replica));
+    return create_results(replica);
+}
+
+/* Sets up staging memory, whose mean stays when it replaces another. */
+static int restage(struct replica *replica) {
+    struct staging *old = replica->staging;
+    replica->staging = NULL;
+    int rc = staging_create(&replica->staging, replica->net, replica->device, &replica->target,
+                            replica->options.truth_kind);
+    if (rc == 0 && old && staging_mean(old))
+        rc = staging_set_mean(replica->staging, staging_mean(old));
+    staging_free(old);
+    return rc;
 }
 
 int replica_create(struct replica **out, const struct net *net, struct device *device,
@@ -136,22 +171,17 @@ int replica_create(struct replica **out, const struct net *net, struct device *d
     replica->net = net;
     replica->device = device;
     replica->options = *options;
-    replica->target = (struct target){.tiling = tiling_for_batch(net_micro_batch(net)),
+    int micro_batch = options->micro_batch ? options->micro_batch : net_micro_batch(net);
+    replica->target = (struct target){.tiling = tiling_for_batch(micro_batch),
                                       .technique = options->technique,
                                       .device = *device_info(device)};
-    replica->nodes = calloc((size_t)net->count, sizeof *replica->nodes);
-    int rc = replica->nodes ? 0 : error_no_memory("a replica", sizeof *replica->nodes);
+    int rc =
+        parameters_create(&replica->parameters, net, device, &replica->target, options->is_training,
+                          allocation_max(replica), options->bucket_bytes);
     if (rc == 0)
-        rc = parameters_create(&replica->parameters, net, device, &replica->target,
-                               options->is_training, allocation_max(replica));
+        rc = build(replica, micro_batch);
     if (rc == 0)
-        rc = create_activations(replica);
-    if (rc == 0)
-        rc = create_kernels(replica);
-    if (rc == 0)
-        rc = create_results(replica);
-    if (rc == 0)
-        rc = staging_create(&replica->staging, net, device, &replica->target, options->truth_kind);
+        rc = restage(replica);
     if (rc < 0) {
         replica_free(replica);
         return rc;
@@ -170,29 +200,60 @@ static void free_state(struct node_state *state) {
     buffer_free(state->keep);
 }
 
-void replica_free(struct replica *replica) {
-    if (!replica)
-        return;
-    /* What is still enqueued works on the memory that goes away here. */
-    (void)device_finish(replica->device);
-    parameters_free(replica->parameters);
+/* Frees what build made; the device is idle. */
+static void tear_down(struct replica *replica) {
     for (int i = 0; replica->nodes && i < replica->net->count; i++)
         free_state(&replica->nodes[i]);
     free_state(&replica->data);
     for (int i = 0; replica->arenas && i < replica->plan.segments; i++)
         buffer_free(replica->arenas[i]);
     buffer_free(replica->scratch);
-    staging_free(replica->staging);
     buffer_free(replica->losses);
     buffer_free(replica->ranks);
     memory_plan_free(&replica->plan);
+    mark_free(&replica->results);
+    free(replica->host_losses);
+    free(replica->host_ranks);
     free(replica->arenas);
     free(replica->nodes);
+    replica->nodes = NULL;
+    replica->data = (struct node_state){0};
+    replica->arenas = NULL;
+    replica->scratch = replica->losses = replica->ranks = NULL;
+    replica->plan = (struct memory_plan){0};
+    replica->host_losses = NULL;
+    replica->host_ranks = NULL;
+    replica->count = 0;
+}
+
+void replica_free(struct replica *replica) {
+    if (!replica)
+        return;
+    /* What is still enqueued works on the memory that goes away here, the host's too. */
+    (void)device_finish(replica->device);
+    tear_down(replica);
+    staging_free(replica->staging);
+    parameters_free(replica->parameters);
     free(replica);
+}
+
+int replica_resize(struct replica *replica, int micro_batch) {
+    TRY(device_finish(replica->device));
+    tear_down(replica);
+    TRY(build(replica, micro_batch));
+    return restage(replica);
 }
 
 const struct net *replica_net(const struct replica *replica) {
     return replica->net;
+}
+
+struct device *replica_device(const struct replica *replica) {
+    return replica->device;
+}
+
+int replica_micro_batch(const struct replica *replica) {
+    return replica->options.micro_batch;
 }
 
 /* ---- parameters, from and to the host ---- */
@@ -220,6 +281,37 @@ int replica_read_velocity(struct replica *replica, int index, float *values) {
 int replica_write_velocity(struct replica *replica, int index, const float *values) {
     struct buffer *buffer = parameters_velocity(replica->parameters, index);
     return buffer_write(buffer, 0, buffer_bytes(buffer), values);
+}
+
+typedef int tensor_reader(struct replica *replica, int index, float *values);
+
+static int hash_tensors(struct replica *replica, tensor_reader *read, XXH3_state_t *state) {
+    for (int i = 0; i < replica->net->parameter_count; i++) {
+        size_t bytes =
+            (size_t)parameter_elements(net_parameter(replica->net, i, NULL)) * sizeof(float);
+        float *values = malloc(bytes);
+        if (!values)
+            return error_no_memory("a parameter", bytes);
+        int rc = read(replica, i, values);
+        if (rc == 0)
+            (void)XXH3_64bits_update(state, values, bytes);
+        free(values);
+        TRY(rc);
+    }
+    return 0;
+}
+
+int replica_digest(struct replica *replica, uint64_t *digest) {
+    XXH3_state_t *state = XXH3_createState();
+    if (!state)
+        return error_no_memory("a digest", sizeof state);
+    (void)XXH3_64bits_reset(state);
+    int rc = hash_tensors(replica, replica_read_parameter, state);
+    if (rc == 0 && replica->options.is_training)
+        rc = hash_tensors(replica, replica_read_velocity, state);
+    *digest = XXH3_64bits_digest(state);
+    (void)XXH3_freeState(state);
+    return rc;
 }
 
 int replica_initialise(struct replica *replica, uint32_t seed) {
@@ -283,7 +375,11 @@ static int forward(struct replica *replica, const struct step *step) {
     TRY(staging_enter(replica->staging, replica->data.output));
     for (int i = 0; i < replica->net->count; i++)
         TRY(forward_layer(replica, i));
-    return 0;
+    size_t count = (size_t)replica->count;
+    TRY(buffer_read_later(replica->losses, count * sizeof(float), replica->host_losses,
+                          &replica->results));
+    return buffer_read_later(replica->ranks, count * sizeof(int32_t), replica->host_ranks,
+                             &replica->results);
 }
 
 int replica_set_mean(struct replica *replica, const struct mean *mean) {
@@ -344,32 +440,72 @@ static int backward_layer(struct replica *replica, int i, char *written) {
     return 0;
 }
 
-int replica_backward(struct replica *replica) {
+/* A backward pass in progress: which bucket is next to be told to whom. */
+struct listening {
+    bucket_listener *ready;
+    void *context;
+    int next;
+};
+
+/* Tells the buckets that are complete once the backward pass of layer i, and of all after it, is
+ * enqueued. */
+static int tell_buckets(const struct replica *replica, int i, struct listening *to) {
+    int count = parameters_bucket_count(replica->parameters), rc = 0;
+    while (rc == 0 && to->ready && to->next < count &&
+           parameters_bucket_layer(replica->parameters, to->next) >= i)
+        rc = to->ready(to->context, to->next++);
+    return rc;
+}
+
+int replica_backward(struct replica *replica, bucket_listener *ready, void *context) {
     int count = replica->net->count;
+    struct listening to = {.ready = ready, .context = context};
     char *written = calloc((size_t)count + 1, 1);
     if (!written)
         return error_no_memory("a backward pass", (size_t)count);
     int rc = 0;
     for (int i = count - 1; rc == 0 && i >= 0; i--) {
         int is_loss = i == count - 1;
-        if (!is_loss && !replica->nodes[i].gradient)
-            continue; /* nothing to learn here or before */
-        rc = backward_layer(replica, i, written + 1);
+        /* Without a gradient there is nothing to learn here or before. */
+        if (is_loss || replica->nodes[i].gradient)
+            rc = backward_layer(replica, i, written + 1);
+        if (rc == 0)
+            rc = tell_buckets(replica, i, &to);
     }
     free(written);
-    TRY(rc);
+    if (rc != 0)
+        return rc;
     /* The host may have a batch to wait for before it asks for the results. */
     return device_flush(replica->device);
 }
 
 int replica_results(struct replica *replica, float *losses, int32_t *ranks) {
     size_t count = (size_t)replica->count;
-    TRY(buffer_read(replica->losses, 0, count * sizeof *losses, losses));
-    return buffer_read(replica->ranks, 0, count * sizeof *ranks, ranks);
+    TRY(mark_wait(replica->device, &replica->results));
+    memcpy(losses, replica->host_losses, count * sizeof *losses);
+    memcpy(ranks, replica->host_ranks, count * sizeof *ranks);
+    return 0;
 }
 
-int replica_update(struct replica *replica, double rate, double momentum, double decay) {
-    return parameters_update(replica->parameters, rate, momentum, decay);
+/* ---- buckets ---- */
+
+int replica_bucket_count(const struct replica *replica) {
+    return parameters_bucket_count(replica->parameters);
+}
+
+struct buffer *replica_bucket(const struct replica *replica, int bucket) {
+    return parameters_bucket(replica->parameters, bucket);
+}
+
+int replica_update_bucket(struct replica *replica, int bucket, const struct update *update) {
+    return parameters_update(replica->parameters, bucket, (float)update->rate,
+                             (float)update->momentum, (float)update->decay);
+}
+
+int replica_update(struct replica *replica, const struct update *update) {
+    for (int i = 0; i < replica_bucket_count(replica); i++)
+        TRY(replica_update_bucket(replica, i, update));
+    return 0;
 }
 
 /* ---- looking inside ---- */

@@ -13,6 +13,8 @@ struct replica_options {
     int is_training;    /* 0: forward only, with less memory */
     int input_gradient; /* compute the gradient of the data too */
     enum truth truth_kind;
+    int micro_batch;         /* the most samples of a pass; 0: the net's */
+    size_t bucket_bytes;     /* of gradients that leave at once; 0: as much as lies in one piece */
     size_t allocation_limit; /* lowers the device's largest allocation; 0: as the device says */
 };
 
@@ -32,6 +34,14 @@ int replica_create(struct replica **out, const struct net *net, struct device *d
 void replica_free(struct replica *replica);
 
 const struct net *replica_net(const struct replica *replica);
+struct device *replica_device(const struct replica *replica);
+
+/* The most samples of a pass. */
+int replica_micro_batch(const struct replica *replica);
+
+/* Makes it another number; parameters, gradients, velocity and the mean stay, all else is built
+ * anew. When that fails the replica can only be freed. Nothing may be staged. */
+int replica_resize(struct replica *replica, int micro_batch);
 
 /* Fills the parameters as their initialisers say. */
 int replica_initialise(struct replica *replica, uint32_t seed);
@@ -48,7 +58,7 @@ int replica_write_parameter(struct replica *replica, int index, const float *val
 int replica_read_parameter(struct replica *replica, int index, float *values);
 int replica_read_gradient(struct replica *replica, int index, float *values);
 
-/* Begins to send a micro-batch (count is at most the net's micro-batch) to the staging memory that
+/* Begins to send a micro-batch (count is at most replica_micro_batch) to the staging memory that
  * the last forward pass does not use, while the device works on. The samples must stay as they are
  * until replica_forward_staged was called for them and replica_results has returned, or
  * replica_stage_wait. At most one micro-batch is staged at a time. */
@@ -68,14 +78,35 @@ int replica_forward(struct replica *replica, const struct samples *samples,
 int replica_forward_again(struct replica *replica, const struct view *views,
                           const struct step *step);
 
-/* Enqueues the backward pass of the last forward pass; gradients of parameters add up. */
-int replica_backward(struct replica *replica);
+/* Gradients leave in buckets: pieces of the flat buffer, in the order in which a backward pass
+ * completes them, the last layers' first. */
+int replica_bucket_count(const struct replica *replica);
+struct buffer *replica_bucket(const struct replica *replica, int bucket); /* its gradients */
 
-/* Waits, and gives the loss and the rank of each of the last forward pass's samples. */
+/* Is called when all kernels that add to a bucket are enqueued. What is not 0 ends the backward
+ * pass and is returned. */
+typedef int bucket_listener(void *context, int bucket);
+
+/* Enqueues the backward pass of the last forward pass; gradients of parameters add up. `ready` is
+ * told each bucket, in order; NULL: nobody asks. */
+int replica_backward(struct replica *replica, bucket_listener *ready, void *context);
+
+/* Waits for the last forward pass, not for what was enqueued after it, and gives the loss and the
+ * rank of each of its samples. */
 int replica_results(struct replica *replica, float *losses, int32_t *ranks);
 
-/* Enqueues the update of all parameters, which also zeroes the gradients. */
-int replica_update(struct replica *replica, double rate, double momentum, double decay);
+/* How the parameters move: kernels_cl/solver.cl. */
+struct update {
+    double rate, momentum, decay;
+};
+
+/* Enqueues the update of a bucket's parameters, or of all, which also zeroes their gradients. Equal
+ * parameters, velocities and gradients give equal ones on every device, to the bit. */
+int replica_update_bucket(struct replica *replica, int bucket, const struct update *update);
+int replica_update(struct replica *replica, const struct update *update);
+
+/* Waits, and gives a hash of all parameters, and of their velocity if it trains. */
+int replica_digest(struct replica *replica, uint64_t *digest);
 
 /* The output of layer i after a forward pass in which nothing overwrote it, or the gradient of the
  * data after a backward pass: [count][C][H][W], for the samples of the last pass. An output is only

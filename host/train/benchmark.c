@@ -48,11 +48,11 @@ static int work_once(struct replica *replica, struct device *device, const struc
     for (int done = 0; done < net->options.batch; done += samples->count) {
         TRY(replica_forward(replica, samples, &step));
         if (work != INFERENCE)
-            TRY(replica_backward(replica));
+            TRY(replica_backward(replica, NULL, NULL));
     }
     /* A rate of zero moves nothing, so that repetitions do the same work. */
     if (work == TRAINING)
-        TRY(replica_update(replica, 0, 0, 0));
+        TRY(replica_update(replica, &(struct update){0}));
     return device_finish(device);
 }
 
@@ -158,7 +158,7 @@ int benchmark_kernels(struct kernel_time **times, int *count, const struct net *
     TRY_OR(done, open_replica(&replica, net, device, options, 1));
     for (int i = 0; i <= options->repetitions; i++) {
         TRY_OR(done, replica_forward(replica, &data.samples, &step));
-        TRY_OR(done, replica_backward(replica));
+        TRY_OR(done, replica_backward(replica, NULL, NULL));
         TRY_OR(done, device_collect_times(device));
         if (i == 0)
             reset_times(replica);

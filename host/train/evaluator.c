@@ -60,7 +60,7 @@ static int check_crops(const struct evaluator *evaluator, const struct dataset *
 }
 
 static int open_evaluator(struct evaluator *evaluator) {
-    size_t count = (size_t)net_micro_batch(evaluator->net);
+    size_t count = (size_t)replica_micro_batch(evaluator->replica);
     size_t values = count * (size_t)evaluator->outputs;
     evaluator->losses = malloc(count * sizeof *evaluator->losses);
     evaluator->ranks = malloc(count * sizeof *evaluator->ranks);
@@ -170,7 +170,7 @@ static int add_batch(struct evaluator *e, const struct dataset *dataset,
 }
 
 static int run(struct evaluator *e, const struct dataset *dataset) {
-    int micro_batch = net_micro_batch(e->net);
+    int micro_batch = replica_micro_batch(e->replica);
     struct loader_options options = {.batch = micro_batch,
                                      .limit = loader_batches_per_epoch(dataset, micro_batch),
                                      .threads = e->options->threads,

@@ -58,7 +58,7 @@ static int diverged(struct trainer *trainer, const struct step *step) {
 
 /* Begins to send the part of a batch from `first` on; returns how many samples that is. */
 static int stage(struct trainer *trainer, const struct batch *batch, int first) {
-    int micro_batch = net_micro_batch(trainer->net);
+    int micro_batch = replica_micro_batch(trainer->replica);
     int count = batch->count - first < micro_batch ? batch->count - first : micro_batch;
     if (count == 0)
         return 0;
@@ -100,7 +100,7 @@ static int add_losses(struct trainer *trainer, int count, const struct step *ste
 /* Forward and backward over a batch whose first part is staged, in micro-batches; the mean of its
  * losses. The batch is not to be looked into afterwards. */
 static int learn(struct trainer *trainer, const struct batch *batch, double *loss) {
-    int micro_batch = net_micro_batch(trainer->net);
+    int micro_batch = replica_micro_batch(trainer->replica);
     struct step step = {
         .is_training = 1,
         .seed = (uint32_t)trainer->net->options.seed,
@@ -112,7 +112,7 @@ static int learn(struct trainer *trainer, const struct batch *batch, double *los
     for (int first = 0; first < total; first += micro_batch) {
         step.first_sample = (uint32_t)first;
         TRY(replica_forward_staged(trainer->replica, &step));
-        TRY(replica_backward(trainer->replica));
+        TRY(replica_backward(trainer->replica, NULL, NULL));
         int left = total - first - micro_batch;
         if (left > 0)
             TRY(stage(trainer, batch, first + micro_batch));
@@ -169,7 +169,9 @@ static int update(struct trainer *trainer, const struct iteration *iteration) {
     const struct net_options *o = &trainer->net->options;
     if (trainer->listener->gradients)
         TRY(trainer->listener->gradients(trainer->listener->context, iteration->index));
-    return replica_update(trainer->replica, iteration->learning_rate, o->momentum, o->decay);
+    const struct update update = {
+        .rate = iteration->learning_rate, .momentum = o->momentum, .decay = o->decay};
+    return replica_update(trainer->replica, &update);
 }
 
 static int train_batch(struct trainer *trainer, const struct batch *batch) {
@@ -248,7 +250,7 @@ int trainer_run(struct replica *replica, const struct dataset *train, const stru
         .augment = net->augment,
         .colours = options->colours,
     };
-    size_t micro_batch = (size_t)net_micro_batch(net);
+    size_t micro_batch = (size_t)replica_micro_batch(trainer.replica);
     trainer.losses = malloc(micro_batch * sizeof *trainer.losses);
     trainer.ranks = malloc(micro_batch * sizeof *trainer.ranks);
     int rc = trainer.losses && trainer.ranks

@@ -109,6 +109,33 @@ START_TEST(buffer_view_beyond_its_parent_fails) {
 }
 END_TEST
 
+/* In order: what is enqueued after the read does not show in it. */
+START_TEST(buffer_read_later_gives_what_was_there_when_it_was_enqueued) {
+    enum { COUNT = 1 << 16 };
+    struct buffer *buffer;
+    struct mark done = {0};
+    float *values = calloc(COUNT, sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    values[COUNT - 1] = -1;
+    ck_succeeds(buffer_create(&buffer, test_device(), COUNT * sizeof *values, "numbers"));
+    ck_succeeds(buffer_fill(buffer, 3));
+    ck_succeeds(buffer_read_later(buffer, (COUNT - 1) * sizeof *values, values, &done));
+    ck_succeeds(buffer_fill(buffer, 4));
+    ck_succeeds(mark_wait(test_device(), &done));
+    for (int i = 0; i < COUNT - 1; i++)
+        ck_assert_float_eq(values[i], 3);
+    ck_assert_float_eq(values[COUNT - 1], -1);
+    /* The mark is replaced, and of nothing it marks what came before. */
+    ck_succeeds(buffer_read_later(buffer, sizeof *values, values, &done));
+    ck_succeeds(buffer_read_later(buffer, 0, NULL, &done));
+    ck_succeeds(mark_wait(test_device(), &done));
+    ck_assert_float_eq(values[0], 4);
+    mark_free(&done);
+    buffer_free(buffer);
+    free(values);
+}
+END_TEST
+
 START_TEST(buffer_read_beyond_its_end_fails) {
     float *numbers;
     struct buffer *buffer = new_numbered(1, &numbers);
@@ -172,6 +199,7 @@ int main(void) {
     tcase_add_test(tests, buffer_fill_of_a_view_leaves_what_lies_beside_it);
     tcase_add_test(tests, buffer_view_outlives_the_handle_of_its_parent);
     tcase_add_test(tests, buffer_view_beyond_its_parent_fails);
+    tcase_add_test(tests, buffer_read_later_gives_what_was_there_when_it_was_enqueued);
     tcase_add_test(tests, buffer_read_beyond_its_end_fails);
     tcase_add_test(tests, buffer_too_large_says_how_much_was_needed_and_what_would_do);
     tcase_add_test(tests, buffer_memory_in_use_is_told);

@@ -42,7 +42,7 @@ START_TEST(replica_two_layer_sigmoid_network_agrees_with_the_hand_calculation) {
     float loss, values[4];
     int32_t rank;
     ck_succeeds(replica_forward(bench.replica, &samples, &step));
-    ck_succeeds(replica_backward(bench.replica));
+    ck_succeeds(replica_backward(bench.replica, NULL, NULL));
     ck_succeeds(replica_results(bench.replica, &loss, &rank));
     ck_assert_double_eq_tol((double)loss, 0.298371108760, 1e-7);
     for (int i = 0; i < 4; i++) {
@@ -60,7 +60,7 @@ static double learn(struct net_bench *bench, const struct samples *samples) {
     float losses[64];
     int32_t ranks[64];
     ck_succeeds(replica_forward(bench->replica, samples, &step));
-    ck_succeeds(replica_backward(bench->replica));
+    ck_succeeds(replica_backward(bench->replica, NULL, NULL));
     ck_succeeds(replica_results(bench->replica, losses, ranks));
     double sum = 0;
     for (int i = 0; i < samples->count; i++)
@@ -136,7 +136,8 @@ START_TEST(replica_alexnet_passes_forward_and_backward_on_random_input) {
         next += parameter_elements(parameter);
     }
     const struct net_options *o = &bench.net->options;
-    ck_succeeds(replica_update(bench.replica, o->learning_rate, o->momentum, o->decay));
+    ck_succeeds(
+        replica_update(bench.replica, &(struct update){o->learning_rate, o->momentum, o->decay}));
     free(gradients);
     free(inputs);
     net_bench_close(&bench);
@@ -164,7 +165,7 @@ START_TEST(replica_update_follows_the_rule_of_2012) {
             w[p] += v[p];
         }
         (void)learn(&bench, &samples);
-        ck_succeeds(replica_update(bench.replica, 0.01, 0.9, 0.1));
+        ck_succeeds(replica_update(bench.replica, &(struct update){0.01, 0.9, 0.1}));
         for (int p = 0; p < 2; p++) {
             float value;
             ck_succeeds(replica_read_parameter(bench.replica, p, &value));

@@ -62,7 +62,7 @@ static double learn(struct golden *golden, int index) {
     float losses[64];
     int32_t ranks[64];
     ck_succeeds(replica_forward(golden->bench.replica, &samples, &step));
-    ck_succeeds(replica_backward(golden->bench.replica));
+    ck_succeeds(replica_backward(golden->bench.replica, NULL, NULL));
     ck_succeeds(replica_results(golden->bench.replica, losses, ranks));
     double sum = 0;
     for (int i = 0; i < samples.count; i++)
@@ -134,7 +134,8 @@ START_TEST(losses_of_twenty_steps_and_the_final_weights_agree_with_pytorch) {
     for (int i = 0; i < STEPS; i++) {
         double loss = learn(&golden, i);
         ck_assert_double_eq_tol(loss, json_number_value(json_array_get(losses, (size_t)i)), 1e-3);
-        ck_succeeds(replica_update(golden.bench.replica, o->learning_rate, o->momentum, o->decay));
+        ck_succeeds(replica_update(golden.bench.replica,
+                                   &(struct update){o->learning_rate, o->momentum, o->decay}));
     }
     check_parameters(&golden, replica_read_parameter, &expected, 1e-4);
     json_decref(root);
