@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/rng.h"
+#include "layers/trust.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -310,9 +311,10 @@ static int examine(struct patient *patient) {
     return compare_all(patient);
 }
 
-/* Returns failures, or an error. */
-static int examine_layer(const struct net *net, struct device *device, int i,
-                         const struct doctor_options *options) {
+/* Returns failures, or an error. What was found of the kernels goes into the list of those that are
+ * not to be used. */
+static int examine_kernels(const struct net *net, struct device *device, int i,
+                           const struct doctor_options *options) {
     struct patient patient = {
         .options = options,
         .device = device,
@@ -346,8 +348,22 @@ static int examine_layer(const struct net *net, struct device *device, int i,
         report(&patient, &finding);
         rc = 0;
     }
+    if (rc == 0)
+        rc = trust_set(&patient.specs, &patient.target, patient.failures == 0);
     discharge(&patient);
     return rc < 0 ? rc : patient.failures;
+}
+
+/* Where the chosen kernels are wrong, the plain ones, which then take their place, too. */
+static int examine_layer(const struct net *net, struct device *device, int i,
+                         const struct doctor_options *options) {
+    int failures = examine_kernels(net, device, i, options);
+    if (failures <= 0 || options->technique == TECHNIQUE_REFERENCE)
+        return failures;
+    struct doctor_options plain = *options;
+    plain.technique = TECHNIQUE_REFERENCE;
+    int rc = examine_kernels(net, device, i, &plain);
+    return rc < 0 ? rc : failures + rc;
 }
 
 int doctor_examine(const struct net *net, struct device *device,
