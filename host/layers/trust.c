@@ -37,12 +37,21 @@ static uint64_t hash(uint64_t state, const void *data, size_t bytes) {
     return state;
 }
 
+/* CLBlast's products have no file of ours, but a pass that they serve and work to do. */
+static int is_used(const struct kernel_spec *spec) {
+    return spec->file || (spec->pass && spec->flops > 0);
+}
+
 /* A kernel's line, with its newline. */
 static void write_line(char line[LINE], const struct kernel_spec *spec,
                        const struct target *target) {
     const struct device_info *device = &target->device;
-    const char *text = kernel_text(spec->file);
+    const char *text = spec->file ? kernel_text(spec->file) : "";
     uint64_t key = hash(0xcbf29ce484222325, text, strlen(text));
+    if (!spec->file) {
+        const double work[] = {spec->flops, spec->bytes};
+        key = hash(key, work, sizeof work);
+    }
     for (int i = 0; i < spec->define_count; i++) {
         key = hash(key, spec->defines[i].name, strlen(spec->defines[i].name));
         key = hash(key, spec->defines[i].value, strlen(spec->defines[i].value));
@@ -50,14 +59,15 @@ static void write_line(char line[LINE], const struct kernel_spec *spec,
     key = hash(key, spec->global, sizeof spec->global);
     key = hash(key, spec->local, sizeof spec->local);
     (void)snprintf(line, LINE, "%s\t%s\t%s\t%s\t%s\t%016" PRIx64 "\n", device->name,
-                   device->platform, device->driver, spec->file, spec->function, key);
+                   device->platform, device->driver, spec->file ? spec->file : "CLBlast",
+                   spec->file ? spec->function : spec->pass, key);
 }
 
 int trust_kernels(const struct layer_kernels *kernels, const struct target *target) {
     char *list = read_list(), line[LINE];
     int is_trusted = 1;
     for (int k = 0; list && list[0] && k < LAYER_KERNELS_MAX; k++) {
-        if (!kernels->specs[k].file)
+        if (!is_used(&kernels->specs[k]))
             continue;
         write_line(line, &kernels->specs[k], target);
         is_trusted &= strstr(list, line) == NULL;
@@ -101,7 +111,7 @@ int trust_set(const struct layer_kernels *kernels, const struct target *target, 
         return 0;
     }
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        if (!kernels->specs[k].file)
+        if (!is_used(&kernels->specs[k]))
             continue;
         write_line(line, &kernels->specs[k], target);
         remove_line(list, line);
