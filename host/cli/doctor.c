@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "train/gradient_check.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -62,6 +63,8 @@ static int examine_device(const struct net *net, const struct device_info *info,
     int rc = device_open(&device, info->index);
     if (rc == 0) {
         rc = doctor_examine(net, device, &options);
+        int slopes = rc >= 0 ? gradient_check(net, device, &options) : 0;
+        rc = slopes < 0 ? slopes : rc < 0 ? rc : rc + slopes;
         device_close(device);
     }
     if (rc < 0)
