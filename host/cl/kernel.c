@@ -55,7 +55,7 @@ void kernel_work(struct kernel_spec *spec, const char *pass, double flops, doubl
     spec->bytes = bytes;
 }
 
-static const char *source_text(const char *file) {
+const char *kernel_text(const char *file) {
     for (const struct kernel_source *source = kernel_sources; source->name; source++) {
         if (strcmp(source->name, file) == 0)
             return source->text;
@@ -105,7 +105,7 @@ static int get_program(cl_program *out, struct device *device, const char *file,
             return 0;
         }
     }
-    const char *texts[] = {source_text("common.clh"), source_text("philox.clh"), source_text(file)};
+    const char *texts[] = {kernel_text("common.clh"), kernel_text("philox.clh"), kernel_text(file)};
     assert(texts[0] && texts[1] && texts[2]);
 
     struct program *entry = calloc(1, sizeof *entry);

@@ -67,6 +67,9 @@ struct kernel_argument {
 double kernel_seconds(const struct kernel *kernel);
 void kernel_reset_time(struct kernel *kernel);
 
+/* The text of a file of kernels_cl/, which must be there. */
+const char *kernel_text(const char *file);
+
 /* The kernel's function. */
 const char *kernel_name(const struct kernel *kernel);
 

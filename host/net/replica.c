@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "layers/trust.h"
 #include "net/memory_plan.h"
 #include "net/parameters.h"
 
@@ -110,8 +111,8 @@ static int create_kernels(struct replica *replica) {
     for (int i = 0; i < replica->net->count; i++) {
         const struct layer *layer = &replica->net->nodes[i].layer;
         struct node_state *state = &replica->nodes[i];
-        layer->type->kernels(layer, &replica->target, needs_any_dx(replica, i),
-                             replica->options.truth_kind, &state->specs);
+        TRY(trust_choose_kernels(layer, &replica->target, needs_any_dx(replica, i),
+                                 replica->options.truth_kind, &state->specs));
         for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
             if (state->specs.specs[k].file)
                 TRY(kernel_create(&state->kernels[k], replica->device, &state->specs.specs[k]));

@@ -400,11 +400,22 @@ START_TEST(cli_train_begins_with_given_weights) {
 }
 END_TEST
 
+START_TEST(doctor_passes_the_devices_that_are_here) {
+    write_tiny();
+    expect("doctor tiny.cfg --devices 0", 0, "computes this net as it should");
+    json_t *json = expect_json("doctor tiny.cfg --devices 0 --json");
+    ck_assert(json_is_true(json_object_get(json_array_get(json, 0), "passed")));
+    json_decref(json);
+    expect("doctor tiny.cfg --devices 99", 2, "--devices");
+}
+END_TEST
+
 int main(void) {
     if (!mkdtemp(directory))
         return EXIT_FAILURE;
     TCase *tests = tcase_create("cli");
     tcase_set_timeout(tests, 0);
+    tcase_add_test(tests, doctor_passes_the_devices_that_are_here);
     tcase_add_test(tests, cli_help_is_there_for_the_program_and_every_command);
     tcase_add_loop_test(tests, cli_wrong_usage_says_what_was_expected, 0, USAGE_CASES);
     tcase_add_test(tests, cli_summary_of_alexnet_says_its_parameters_and_operations);
