@@ -58,18 +58,24 @@ static int take_number(const char **text) {
 static int add_item(struct choices *choices, const char **text) {
     const char *start = *text;
     struct device_choice choice = {.index = take_number(text), .parts = 1};
-    if (choice.index >= 0 && **text == '/') {
+    int first = 0, end = 1, is_bad = choice.index < 0;
+    if (!is_bad && **text == '/') {
         (*text)++;
-        choice.parts = take_number(text);
-        if (choice.parts < 2)
-            choice.index = -1;
+        end = choice.parts = take_number(text);
+        is_bad = choice.parts < 2;
     }
-    if (choice.index < 0 || (**text && **text != ','))
+    if (!is_bad && choice.parts > 1 && **text == ':') {
+        (*text)++;
+        first = take_number(text);
+        end = first + 1;
+        is_bad = first < 0;
+    }
+    if (is_bad || (**text && **text != ','))
         return error_set(ERROR_INPUT,
                          "expected an index of 'clnet devices' (0), some of them (0,1), parts of "
-                         "one (0/2) or all, not '%.100s'",
+                         "one (0/2, or 0/2:1) or all, not '%.100s'",
                          start);
-    for (; choice.part < choice.parts; choice.part++)
+    for (choice.part = first; choice.part < end; choice.part++)
         TRY(add(choices, choice));
     return 0;
 }

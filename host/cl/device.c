@@ -198,12 +198,13 @@ static int create_queues(struct device *device, int is_profiling) {
     blas_use();
     device->is_counted = 1;
     device->is_profiling = is_profiling;
-    device->queue = clCreateCommandQueue(device->context, device->id,
-                                         is_profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
-    if (code == CL_SUCCESS)
-        device->transfers = clCreateCommandQueue(device->context, device->id, 0, &code);
-    if (code != CL_SUCCESS)
-        return cl_error(device, code, "clCreateCommandQueue");
+    cl_command_queue *queues[] = {&device->queue, &device->transfers, &device->windows};
+    for (int i = 0; i < QUEUES; i++) {
+        *queues[i] = clCreateCommandQueue(device->context, device->id,
+                                          is_profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+        if (code != CL_SUCCESS)
+            return cl_error(device, code, "clCreateCommandQueue");
+    }
     return 0;
 }
 
@@ -214,6 +215,7 @@ static int open_device(struct device **out, struct device_choice choice, int is_
     struct device *device = calloc(1, sizeof *device);
     if (!device)
         return error_no_memory("a device", sizeof *device);
+    pthread_mutex_init(&device->lock, NULL);
     device->id = found.ids[choice.index];
     int rc = query(&device->info, device->id, choice.index);
     if (rc == 0 && choice.parts > 1)
@@ -239,25 +241,25 @@ int device_open_profiling(struct device **out, struct device_choice choice) {
 void device_close(struct device *device) {
     if (!device)
         return;
-    for (int i = 0; i < device->launch_count; i++)
-        (void)clReleaseEvent(device->launches[i].event);
-    free(device->launches);
+    cl_command_queue queues[] = {device->windows, device->transfers, device->queue};
+    timeline_free(device);
     /* A driver's threads that still compile while the process exits crash it. */
-    if (device->transfers)
-        (void)clFinish(device->transfers);
-    if (device->queue)
-        (void)clFinish(device->queue);
+    for (int i = 0; i < QUEUES; i++) {
+        if (queues[i])
+            (void)queue_finish(queues[i]);
+    }
     programs_free(device);
     if (device->is_counted)
         blas_leave();
-    if (device->transfers)
-        (void)clReleaseCommandQueue(device->transfers);
-    if (device->queue)
-        (void)clReleaseCommandQueue(device->queue);
+    for (int i = 0; i < QUEUES; i++) {
+        if (queues[i])
+            (void)clReleaseCommandQueue(queues[i]);
+    }
     if (device->context)
         (void)clReleaseContext(device->context);
     if (device->is_part)
         (void)clReleaseDevice(device->id);
+    pthread_mutex_destroy(&device->lock);
     free(device);
 }
 
@@ -274,10 +276,21 @@ int device_flush(struct device *device) {
     return 0;
 }
 
+cl_int queue_finish(cl_command_queue queue) {
+    cl_event event;
+    cl_int code = clEnqueueMarkerWithWaitList(queue, 0, NULL, &event);
+    if (code != CL_SUCCESS)
+        return code;
+    code = clWaitForEvents(1, &event);
+    (void)clReleaseEvent(event);
+    return code;
+}
+
 int device_finish(struct device *device) {
     CL_TRY(device, clFlush(device->queue)); /* transfers may wait for it */
-    CL_TRY(device, clFinish(device->transfers));
-    CL_TRY(device, clFinish(device->queue));
+    CL_TRY(device, queue_finish(device->transfers));
+    CL_TRY(device, queue_finish(device->windows));
+    CL_TRY(device, queue_finish(device->queue));
     return 0;
 }
 
@@ -307,38 +320,4 @@ void mark_free(struct mark *mark) {
     if (mark->event)
         (void)clReleaseEvent(mark->event);
     mark->event = NULL;
-}
-
-void device_note_launch(struct device *device, cl_event event, struct kernel *kernel) {
-    if (device->launch_count == device->launch_room) {
-        int room = device->launch_room ? 2 * device->launch_room : 64;
-        struct launch *launches = realloc(device->launches, (size_t)room * sizeof *launches);
-        if (!launches) {
-            (void)clReleaseEvent(event);
-            return;
-        }
-        device->launches = launches;
-        device->launch_room = room;
-    }
-    device->launches[device->launch_count++] = (struct launch){.event = event, .kernel = kernel};
-}
-
-int device_collect_times(struct device *device) {
-    TRY(device_finish(device));
-    cl_int code = CL_SUCCESS;
-    for (int i = 0; i < device->launch_count; i++) {
-        struct launch *launch = &device->launches[i];
-        cl_ulong start = 0, end = 0;
-        if (code == CL_SUCCESS)
-            code = clGetEventProfilingInfo(launch->event, CL_PROFILING_COMMAND_START, sizeof start,
-                                           &start, NULL);
-        if (code == CL_SUCCESS)
-            code = clGetEventProfilingInfo(launch->event, CL_PROFILING_COMMAND_END, sizeof end,
-                                           &end, NULL);
-        kernel_add_time(launch->kernel, (double)(end - start) * 1e-9);
-        (void)clReleaseEvent(launch->event);
-    }
-    device->launch_count = 0;
-    CL_TRY(device, code);
-    return 0;
 }

@@ -1,11 +1,14 @@
 /* OpenCL devices: what there are, what each can do, and one opened for work.
  *
  * Each opened device has its own context and one in-order queue: commands run in the order in which
- * they were enqueued, so no caller needs events to keep them apart. Transfers (cl/buffer.h) have a
- * second such queue, so that data come in while kernels run; marks keep the two in step.
+ * they were enqueued, so no caller needs events to keep them apart. What goes to the device beside
+ * the kernels has a second such queue, and what comes from it (cl/window.h) a third one, so that
+ * none waits for another; marks keep them in step.
  */
 #ifndef CL_DEVICE_H
 #define CL_DEVICE_H
+
+#include "base/trace.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -49,9 +52,9 @@ struct device_choice {
 };
 
 /* What a `--devices` asks for, in new memory that the caller frees, in the order in which it names
- * them: "0", "0,1", "all"; "0/2" is the two halves of device 0, "0,0" twice the same device. NULL:
- * the best single device. ERROR_INPUT tells what is wrong with the text, that there is no such
- * device, or that it cannot be split so. */
+ * them: "0", "0,1", "all"; "0/2" is the two halves of device 0, "0/2:1" the second of them, "0,0"
+ * twice the same device. NULL: the best single device. ERROR_INPUT tells what is wrong with the
+ * text, that there is no such device, or that it cannot be split so. */
 int devices_choose(struct device_choice **out, int *count, const char *text);
 
 struct device;
@@ -102,5 +105,14 @@ void mark_free(struct mark *mark);
 
 /* Waits, and adds the time of every kernel launched since the last call to that kernel's. */
 int device_collect_times(struct device *device);
+
+/* On a device that was opened for profiling: from here on every command becomes a span of the
+ * trace, in a group of that name, once device_collect or device_collect_times comes upon it. The
+ * trace must outlive the device. */
+int device_trace(struct device *device, struct trace *trace, const char *group);
+
+/* The same as device_collect_times for those that are done, without waiting. Without profiling
+ * there is nothing to do. */
+int device_collect(struct device *device);
 
 #endif

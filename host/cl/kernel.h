@@ -44,6 +44,9 @@ struct kernel;
  * is ERROR_DEVICE, with the macros and the compiler's log. Free with kernel_free. */
 int kernel_create(struct kernel **out, struct device *device, const struct kernel_spec *spec);
 
+/* Says for whom it works, a layer: traces show "conv1: conv_forward". */
+void kernel_set_label(struct kernel *kernel, const char *who);
+
 void kernel_free(struct kernel *kernel);
 
 /* An argument of a launch: a buffer, or a scalar of `size` bytes. */

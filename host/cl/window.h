@@ -1,8 +1,8 @@
 /* A buffer as the host sees it now and then, for what devices exchange by way of the host.
  *
  * A device that works in the host's memory has the buffer mapped; from another one it is copied to
- * pinned memory and back. All of it goes through the transfer queue, beside the kernels: open when
- * the device has written the buffer, work on it on the host, close.
+ * pinned memory and back. Either way goes through a queue of its own, beside the kernels and beside
+ * the other way: open when the device has written the buffer, work on it on the host, close.
  */
 #ifndef CL_WINDOW_H
 #define CL_WINDOW_H
