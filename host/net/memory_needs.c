@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 /* What is being added up, and for what. */
-struct sum {
+struct tally {
     struct memory_needs *needs;
     const struct net *net;
     const struct memory_needs_options *options;
@@ -17,94 +17,95 @@ struct sum {
 };
 
 /* One allocation, which adds to one kind of memory. */
-static int add(struct sum *sum, uint64_t *kind, size_t bytes, const char *name) {
-    const struct device_info *device = &sum->target.device;
-    struct memory_needs *needs = sum->needs;
+static int add(struct tally *tally, uint64_t *kind, size_t bytes, const char *name) {
+    const struct device_info *device = &tally->target.device;
+    struct memory_needs *needs = tally->needs;
     *kind += bytes;
     needs->total += bytes;
     if (bytes > needs->largest) {
         needs->largest = bytes;
         (void)snprintf(needs->largest_name, sizeof needs->largest_name, "%s", name);
     }
-    if (bytes <= sum->piece_max)
+    if (bytes <= tally->piece_max)
         return 0;
     return error_set(ERROR_DEVICE,
                      "device %d (%s): %s: %.1f MiB are needed, and the device gives at most "
                      "%.1f MiB in one piece",
                      device->index, device->name, name, (double)bytes / (1 << 20),
-                     (double)sum->piece_max / (1 << 20));
+                     (double)tally->piece_max / (1 << 20));
 }
 
-static int add_parameters(struct sum *sum) {
-    struct memory_needs *needs = sum->needs;
+static int add_parameters(struct tally *tally) {
+    struct memory_needs *needs = tally->needs;
     struct parameter_layout layout;
-    TRY(parameter_layout_create(&layout, sum->net, &sum->target.device, sum->piece_max));
+    TRY(parameter_layout_create(&layout, tally->net, &tally->target.device, tally->piece_max));
     int rc = 0;
     for (int i = 0; rc == 0 && i < layout.segment_count; i++) {
         size_t bytes = layout.segments[i] * sizeof(float);
-        rc = add(sum, &needs->parameters, bytes, "the parameters");
-        if (rc < 0 || !sum->options->is_training)
+        rc = add(tally, &needs->parameters, bytes, "the parameters");
+        if (rc < 0 || !tally->options->is_training)
             continue;
         needs->gradients += bytes;
         needs->velocity += bytes;
         needs->total += 2 * (uint64_t)bytes;
-        rc = add(sum, &needs->multipliers, layout.segments[i] / PARAMETERS_BLOCK * sizeof(float[2]),
-                 "the multipliers");
+        rc = add(tally, &needs->multipliers,
+                 layout.segments[i] / PARAMETERS_BLOCK * sizeof(float[2]), "the multipliers");
     }
     parameter_layout_free(&layout);
     return rc;
 }
 
-static int add_activations(struct sum *sum) {
+static int add_activations(struct tally *tally) {
     struct memory_plan_options options;
     struct memory_plan plan;
-    TRY(memory_plan_options_for(&options, &sum->target, sum->options->is_training,
-                                sum->options->input_gradient, sum->piece_max));
-    int rc = memory_plan_create(&plan, sum->net, &options);
+    TRY(memory_plan_options_for(&options, &tally->target, tally->options->is_training,
+                                tally->options->input_gradient, tally->piece_max));
+    int rc = memory_plan_create(&plan, tally->net, &options);
     if (rc < 0)
-        return error_prefix(rc, "device %d (%s): ", sum->target.device.index,
-                            sum->target.device.name);
+        return error_prefix(rc, "device %d (%s): ", tally->target.device.index,
+                            tally->target.device.name);
     for (int i = 0; rc == 0 && i < plan.segments; i++)
-        rc = add(sum, &sum->needs->activations, plan.segment_bytes[i], "the activations");
+        rc = add(tally, &tally->needs->activations, plan.segment_bytes[i], "the activations");
     memory_plan_free(&plan);
     return rc;
 }
 
-static int add_scratch(struct sum *sum) {
-    const struct memory_needs_options *options = sum->options;
+static int add_scratch(struct tally *tally) {
+    const struct memory_needs_options *options = tally->options;
     char name[MEMORY_NAME] = "";
     size_t most = 0;
-    for (int i = 0; i < sum->net->count; i++) {
-        const struct layer *layer = &sum->net->nodes[i].layer;
-        int needs_dx =
-            options->is_training && memory_plan_needs_any_dx(sum->net, options->input_gradient, i);
+    for (int i = 0; i < tally->net->count; i++) {
+        const struct layer *layer = &tally->net->nodes[i].layer;
+        int needs_dx = options->is_training &&
+                       memory_plan_needs_any_dx(tally->net, options->input_gradient, i);
         struct layer_kernels kernels = {0};
-        layer->type->kernels(layer, &sum->target, needs_dx, options->truth_kind, &kernels);
+        layer->type->kernels(layer, &tally->target, needs_dx, options->truth_kind, &kernels);
         if (kernels.scratch_bytes > most) {
             most = kernels.scratch_bytes;
             (void)snprintf(name, sizeof name, "scratch memory of %s", layer->name);
         }
     }
-    return add(sum, &sum->needs->scratch, most, name);
+    return add(tally, &tally->needs->scratch, most, name);
 }
 
-static int add_staging(struct sum *sum) {
-    const struct memory_needs_options *options = sum->options;
-    uint64_t *staging = &sum->needs->staging;
-    struct staging_bytes bytes = staging_bytes(sum->net, sum->target.tiling, options->truth_kind,
-                                               options->is_floats, options->mean_by_pixel);
+static int add_staging(struct tally *tally) {
+    const struct memory_needs_options *options = tally->options;
+    uint64_t *staging = &tally->needs->staging;
+    struct staging_bytes bytes =
+        staging_bytes(tally->net, tally->target.tiling, options->truth_kind, options->is_floats,
+                      options->mean_by_pixel);
     for (int i = 0; i < STAGING_SLOTS; i++) {
-        TRY(add(sum, staging, bytes.samples, "the samples"));
-        TRY(add(sum, staging, bytes.views, "the views"));
-        TRY(add(sum, staging, bytes.truth, "the truths"));
+        TRY(add(tally, staging, bytes.samples, "the samples"));
+        TRY(add(tally, staging, bytes.views, "the views"));
+        TRY(add(tally, staging, bytes.truth, "the truths"));
     }
-    return add(sum, staging, bytes.mean, "the mean");
+    return add(tally, staging, bytes.mean, "the mean");
 }
 
 int memory_needs(struct memory_needs *out, const struct net *net, const struct device_info *device,
                  const struct memory_needs_options *options) {
     int micro_batch = options->micro_batch ? options->micro_batch : net_micro_batch(net);
-    struct sum sum = {
+    struct tally tally = {
         .needs = out,
         .net = net,
         .options = options,
@@ -114,13 +115,13 @@ int memory_needs(struct memory_needs *out, const struct net *net, const struct d
         .piece_max = memory_plan_piece_max(device, options->allocation_limit),
     };
     *out = (struct memory_needs){0};
-    TRY(add_parameters(&sum));
-    TRY(add_activations(&sum));
-    TRY(add_scratch(&sum));
-    TRY(add_staging(&sum));
-    size_t padded = (size_t)sum.target.tiling.tiles * (size_t)sum.target.tiling.tile;
-    TRY(add(&sum, &out->results, padded * sizeof(float), "the losses"));
-    return add(&sum, &out->results, padded * sizeof(int32_t), "the ranks");
+    TRY(add_parameters(&tally));
+    TRY(add_activations(&tally));
+    TRY(add_scratch(&tally));
+    TRY(add_staging(&tally));
+    size_t padded = (size_t)tally.target.tiling.tiles * (size_t)tally.target.tiling.tile;
+    TRY(add(&tally, &out->results, padded * sizeof(float), "the losses"));
+    return add(&tally, &out->results, padded * sizeof(int32_t), "the ranks");
 }
 
 /* ---- fitting ---- */

@@ -114,8 +114,10 @@ static int create_kernels(struct replica *replica) {
         TRY(trust_choose_kernels(layer, &replica->target, needs_any_dx(replica, i),
                                  replica->options.truth_kind, &state->specs));
         for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-            if (state->specs.specs[k].file)
-                TRY(kernel_create(&state->kernels[k], replica->device, &state->specs.specs[k]));
+            if (!state->specs.specs[k].file)
+                continue;
+            TRY(kernel_create(&state->kernels[k], replica->device, &state->specs.specs[k]));
+            kernel_set_label(state->kernels[k], layer->name);
         }
         if (state->specs.scratch_bytes > scratch_bytes)
             scratch_bytes = state->specs.scratch_bytes;
@@ -257,6 +259,10 @@ int replica_micro_batch(const struct replica *replica) {
     return replica->options.micro_batch;
 }
 
+int replica_count(const struct replica *replica) {
+    return replica->count;
+}
+
 /* ---- parameters, from and to the host ---- */
 
 int replica_write_parameter(struct replica *replica, int index, const float *values) {
@@ -305,7 +311,7 @@ static int hash_tensors(struct replica *replica, tensor_reader *read, XXH3_state
 int replica_digest(struct replica *replica, uint64_t *digest) {
     XXH3_state_t *state = XXH3_createState();
     if (!state)
-        return error_no_memory("a digest", sizeof state);
+        return error_no_memory("a digest", 0);
     (void)XXH3_64bits_reset(state);
     int rc = hash_tensors(replica, replica_read_parameter, state);
     if (rc == 0 && replica->options.is_training)
@@ -579,57 +585,4 @@ int replica_visit_outputs(struct replica *replica, const struct step *step, repl
     int rc = visit_all(replica, visit, context, values);
     free(values);
     return rc;
-}
-
-static int all_finite(const float *values, int64_t count) {
-    for (int64_t i = 0; i < count; i++) {
-        if (!isfinite(values[i]))
-            return 0;
-    }
-    return 1;
-}
-
-static int find_in_parameters(struct replica *replica, char *text, size_t size) {
-    int rc = 0;
-    for (int i = 0; rc == 0 && i < replica->net->parameter_count; i++) {
-        const struct layer *layer;
-        const struct parameter *parameter = net_parameter(replica->net, i, &layer);
-        size_t elements = (size_t)parameter_elements(parameter);
-        float *values = calloc(elements, sizeof *values);
-        if (!values)
-            return error_no_memory("a parameter", elements * sizeof *values);
-        rc = replica_read_parameter(replica, i, values);
-        if (rc == 0 && !all_finite(values, (int64_t)elements)) {
-            (void)snprintf(text, size, "the parameter %s.%s", layer->name, parameter->name);
-            rc = 1;
-        }
-        free(values);
-    }
-    return rc;
-}
-
-struct search {
-    const struct replica *replica;
-    char *text;
-    size_t size;
-};
-
-static int find_in_output(void *context, int layer, struct shape shape, const float *values) {
-    struct search *search = context;
-    const struct replica *replica = search->replica;
-    if (all_finite(values, replica->count * shape_elements(shape)))
-        return 0;
-    if (layer == NET_INPUT)
-        (void)snprintf(search->text, search->size, "the data");
-    else
-        (void)snprintf(search->text, search->size, "the output of layer %d (%s)", layer,
-                       replica->net->nodes[layer].layer.name);
-    return 1;
-}
-
-int replica_find_nonfinite(struct replica *replica, const struct step *step, char *text,
-                           size_t size) {
-    struct search search = {.replica = replica, .text = text, .size = size};
-    int rc = find_in_parameters(replica, text, size);
-    return rc ? rc : replica_visit_outputs(replica, step, find_in_output, &search);
 }
