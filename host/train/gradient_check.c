@@ -102,7 +102,7 @@ static int check_all(struct check *check, const struct doctor_options *options) 
     int failures = 0;
     TRY(write_parameters(check));
     TRY(find_loss(check, &loss));
-    TRY(replica_backward(check->replica));
+    TRY(replica_backward(check->replica, NULL, NULL));
     for (int i = 0; i < check->net->parameter_count; i++) {
         struct finding finding = {.result = i % 2 ? "slope of bias" : "slope of weight",
                                   .kernels = "the whole net, by finite differences"};
