@@ -59,9 +59,6 @@ int job_open(struct job *job, const struct command *command, const struct argume
              const struct job_flags *flags);
 void job_close(struct job *job);
 
-/* The index that --devices names. */
-int parse_device(const char *text, int *index);
-
 /* Opens the device that --devices names, or the best one when it is NULL, and says which. */
 int open_device(struct device **out, const char *list);
 

@@ -50,59 +50,78 @@ static void add_finding(void *context, const struct finding *f) {
     (void)json_array_append_new(context, json);
 }
 
-/* Returns how many findings failed, or an error. */
-static int examine_device(const struct net *net, const struct device_info *info, json_t *list) {
+/* Returns how many results are wrong, or an error. */
+static int examine_open(const struct net *net, struct device *device,
+                        const struct doctor_options *options) {
+    int wrong = doctor_examine(net, device, options);
+    TRY(wrong);
+    int slopes = gradient_check(net, device, options);
+    TRY(slopes);
+    return wrong + slopes;
+}
+
+static void print_heading(const struct device_info *info) {
+    (void)printf("device %d: %s (%s, driver %s)\n  %-12s %-16s %-42s %9s %9s\n", info->index,
+                 info->name, info->platform, info->driver, "layer", "pass", "kernels", "compared",
+                 "error/tol");
+}
+
+/* `wrong` is an error where the examination did not come to its end. */
+static void print_verdict(const struct device_info *info, int wrong) {
+    if (wrong < 0)
+        (void)printf("  Device %d could NOT be examined to the end: %s\n", info->index,
+                     error_message());
+    else if (wrong)
+        (void)printf("  Device %d is NOT to be trusted with this net: %d of its results are "
+                     "wrong.\n",
+                     info->index, wrong);
+    else
+        (void)printf("  Device %d computes this net as it should.\n", info->index);
+}
+
+static json_t *verdict_json(const struct device_info *info, int wrong, json_t *findings) {
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:b, s:o}", "device", info->name, "platform", info->platform,
+                  "driver", info->driver, "passed", wrong == 0, "findings", findings);
+    if (json && wrong < 0)
+        (void)json_object_set_new(json, "message", json_string(error_message()));
+    return json;
+}
+
+/* Returns whether the device is wrong, or could not be examined; or an error, when it could not
+ * even be opened. */
+static int examine_device(const struct net *net, struct device_choice choice, json_t *list) {
     struct device *device;
+    TRY(device_open(&device, choice));
+    const struct device_info *info = device_info(device);
     json_t *findings = list ? json_array() : NULL;
     struct doctor_options options = {.found = list ? add_finding : print_finding,
                                      .context = findings};
     if (!list)
-        (void)printf("device %d: %s (%s, driver %s)\n  %-12s %-16s %-42s %9s %9s\n", info->index,
-                     info->name, info->platform, info->driver, "layer", "pass", "kernels",
-                     "compared", "error/tol");
-    int rc = device_open(&device, info->index);
-    if (rc == 0) {
-        rc = doctor_examine(net, device, &options);
-        int slopes = rc >= 0 ? gradient_check(net, device, &options) : 0;
-        rc = slopes < 0 ? slopes : rc < 0 ? rc : rc + slopes;
-        device_close(device);
-    }
-    if (rc < 0)
-        json_decref(findings);
-    else if (list)
-        (void)json_array_append_new(list,
-                                    json_pack("{s:s, s:s, s:s, s:b, s:o}", "device", info->name,
-                                              "platform", info->platform, "driver", info->driver,
-                                              "passed", rc == 0, "findings", findings));
-    else if (rc)
-        (void)printf("  Device %d is NOT to be trusted with this net: %d of its results are "
-                     "wrong.\n",
-                     info->index, rc);
+        print_heading(info);
+    int wrong = examine_open(net, device, &options);
+    if (list)
+        (void)json_array_append_new(list, verdict_json(info, wrong, findings));
     else
-        (void)printf("  Device %d computes this net as it should.\n", info->index);
-    return rc;
+        print_verdict(info, wrong);
+    device_close(device);
+    return wrong != 0;
 }
 
 static int examine_devices(const struct flags *flags, const struct net *net) {
-    struct device_info *devices;
-    int count, rc = 0, failures = 0, wanted = -1;
-    if (flags->devices)
-        TRY(parse_device(flags->devices, &wanted));
-    TRY(devices_list(&devices, &count));
-    if (wanted >= count)
-        rc = error_set(ERROR_INPUT, "--devices: there are %d devices, numbered from 0", count);
+    struct device_choice *choices;
+    int count, rc = 0, failures = 0;
+    TRY(devices_choose(&choices, &count, flags->devices ? flags->devices : "all"));
     json_t *list = flags->json ? json_array() : NULL;
     for (int i = 0; rc >= 0 && i < count; i++) {
-        if (wanted < 0 || wanted == i) {
-            rc = examine_device(net, &devices[i], list);
-            failures += rc > 0 ? rc : 0;
-        }
+        rc = examine_device(net, choices[i], list);
+        failures += rc > 0;
     }
     if (rc >= 0 && list)
         rc = print_json(list);
     else
         json_decref(list);
-    free(devices);
+    free(choices);
     return rc < 0 ? rc : failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -125,7 +144,7 @@ static int run(const struct command *command, int argc, char **argv) {
 
 const struct command command_doctor = {
     .name = "doctor",
-    .usage = "[CONFIG] [--devices INDEX] [--batch N] [--json] [--set section.key=value]...",
+    .usage = "[CONFIG] [--devices LIST] [--batch N] [--json] [--set section.key=value]...",
     .help = "Runs every kernel of a config (configs/alexnet.cfg by default) at its exact shapes on "
             "each device,\nand compares what comes out with plain C in double precision. Fails "
             "when a device is wrong.",

@@ -90,11 +90,6 @@ void job_close(struct job *job) {
     *job = (struct job){0};
 }
 
-int parse_device(const char *text, int *index) {
-    int rc = parse_int(text, index);
-    return rc < 0 ? error_prefix(rc, "--devices: expected one index of 'clnet devices': ") : 0;
-}
-
 int open_device(struct device **out, const char *list) {
     struct device_choice *choices;
     int count;
