@@ -280,7 +280,7 @@ static int bench_together(const struct flags *flags, const struct net *net) {
     struct rate rate;
     if (!asked.devices)
         asked.devices = "all";
-    int rc = crew_open(&crew, net, &asked, TRUTH_LABELS);
+    int rc = crew_open(&crew, net, &asked, TRUTH_LABELS, 0);
     if (rc == 0)
         rc = benchmark_team(&rate, crew.team, flags->repetitions);
     if (rc == 0 && flags->json)

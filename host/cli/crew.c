@@ -66,7 +66,7 @@ static int parse_split(int **shares, int count, int batch, const char *split) {
 }
 
 int crew_open(struct crew *crew, const struct net *net, const struct crew_flags *flags,
-              enum truth truth_kind) {
+              enum truth truth_kind, int is_floats) {
     int *shares;
     TRY(open_devices(crew, flags->devices, flags->trace != NULL));
     if (flags->trace)
@@ -74,6 +74,8 @@ int crew_open(struct crew *crew, const struct net *net, const struct crew_flags 
     int rc = parse_split(&shares, crew->count, net->options.batch, flags->split);
     struct team_options options = {
         .truth_kind = truth_kind,
+        .is_floats = is_floats,
+        .mean_by_pixel = net->data.mean && strcmp(net->data.mean, "pixel") == 0,
         .shares = shares,
         .is_automatic = is_auto(flags->split),
         .bucket_bytes = (size_t)(net->options.bucket * (1 << 20)),

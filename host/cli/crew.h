@@ -18,9 +18,10 @@ struct crew {
 };
 
 /* Opens the devices that --devices names, or the best one, and says which, and how to use those
- * that are left; then the trace, and a team. Close with crew_close, also on failure. */
+ * that are left; then the trace, and a team
+ * that learns such samples. Close with crew_close, also on failure. */
 int crew_open(struct crew *crew, const struct net *net, const struct crew_flags *flags,
-              enum truth truth_kind);
+              enum truth truth_kind, int is_floats);
 
 /* A trace that could not be written whole is ERROR_SYSTEM. */
 int crew_close(struct crew *crew);

@@ -161,7 +161,8 @@ static int prepare(struct training *training, const struct flags *flags) {
     TRY(open_data(training));
     TRY(trainer_iterations(job->net, training->train, &training->iterations));
     TRY(crew_open(&training->crew, job->net, &flags->crew,
-                  training->train->labels ? TRUTH_LABELS : TRUTH_NUMBERS));
+                  training->train->labels ? TRUTH_LABELS : TRUTH_NUMBERS,
+                  training->train->floats != NULL));
     if (job->net->augment.pca_noise > 0)
         TRY(statistics_get(&training->statistics, training->train, job->net->frame,
                            job->net->data.statistics_samples, 0));

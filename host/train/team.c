@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "net/memory_needs.h"
 #include "train/evaluator.h"
 #include "train/exchange.h"
 #include "train/split.h"
@@ -32,10 +33,13 @@ struct part {
 struct worker {
     struct team *team;
     int rank;
+    struct device *device;
+    int sharing; /* replicas that share the device's memory */
     struct replica *replica;
     pthread_t thread;
     int is_started;
     int share;
+    int micro_batch;
     struct part next; /* of the batch that is staged */
     struct part part; /* of the batch at hand */
     struct step step; /* the last micro-batch */
@@ -237,30 +241,64 @@ static void *thread_main(void *context) {
 
 /* ---- making one ---- */
 
-static int micro_batch_for(const struct team *team, int share) {
-    int subdivisions = team->net->options.subdivisions;
-    return (share + subdivisions - 1) / subdivisions;
+/* Replicas that share the memory of a device. */
+static int count_sharing(struct device *const *devices, int count, const struct device *device) {
+    int sharing = 0;
+    for (int i = 0; i < count; i++)
+        sharing += device_info(devices[i])->index == device_info(device)->index;
+    return sharing;
 }
 
-static int create_worker(struct team *team, int rank, struct device *device) {
+/* The micro-batch with which the worker's share fits its device, as the config divides it or in
+ * more parts. */
+static int plan_micro_batch(const struct worker *worker, int share, int *micro_batch) {
+    const struct team *team = worker->team;
+    const struct team_options *o = &team->options;
+    const struct device_info *info = device_info(worker->device);
+    struct memory_fit fit;
+    struct memory_needs_options options = {.technique = o->technique,
+                                           .is_training = 1,
+                                           .truth_kind = o->truth_kind,
+                                           .is_floats = o->is_floats,
+                                           .mean_by_pixel = o->mean_by_pixel,
+                                           .allocation_limit = o->allocation_limit};
+    int least = team->net->options.subdivisions < share ? team->net->options.subdivisions : share;
+    TRY(memory_fit(&fit, team->net, info, &options, share, least, worker->sharing));
+    if (fit.subdivisions > least)
+        log_info("device %d (%s): its share of %d samples is worked through in %d parts of up to "
+                 "%d, so that they fit its memory",
+                 info->index, info->name, share, fit.subdivisions, fit.micro_batch);
+    *micro_batch = fit.micro_batch;
+    return 0;
+}
+
+static int create_worker(struct team *team, int rank) {
     struct worker *worker = &team->workers[rank];
     struct replica_options options = {
         .technique = team->options.technique,
         .is_training = 1,
         .truth_kind = team->options.truth_kind,
-        .micro_batch = micro_batch_for(team, team->shares[rank]),
+        .micro_batch = worker->micro_batch,
         .bucket_bytes = team->size > 1 ? team->options.bucket_bytes : 0,
         .allocation_limit = team->options.allocation_limit,
     };
-    worker->team = team;
-    worker->rank = rank;
-    worker->share = team->shares[rank];
     worker->ranks = malloc((size_t)team->net->options.batch * sizeof *worker->ranks);
     if (!worker->ranks)
         return error_no_memory("a worker", (size_t)team->net->options.batch * 4);
-    TRY(replica_create(&worker->replica, team->net, device, &options));
+    TRY(replica_create(&worker->replica, team->net, worker->device, &options));
     team->replicas[rank] = worker->replica;
     return 0;
+}
+
+/* Before anything is allocated. */
+static int plan_worker(struct team *team, int rank, struct device *const *devices) {
+    struct worker *worker = &team->workers[rank];
+    worker->team = team;
+    worker->rank = rank;
+    worker->device = devices[rank];
+    worker->share = team->shares[rank];
+    worker->sharing = count_sharing(devices, team->size, worker->device);
+    return plan_micro_batch(worker, worker->share, &worker->micro_batch);
 }
 
 static int start_worker(struct worker *worker) {
@@ -305,7 +343,9 @@ static int build(struct team *team, struct device *const *devices) {
     else
         TRY(split_even(team->shares, team->size, team->net->options.batch));
     for (int i = 0; i < team->size; i++)
-        TRY(create_worker(team, i, devices[i]));
+        TRY(plan_worker(team, i, devices));
+    for (int i = 0; i < team->size; i++)
+        TRY(create_worker(team, i));
     if (team->size > 1)
         TRY(exchange_create(&team->exchange, team->replicas, team->size, team->options.copies));
     for (int i = 0; team->options.trace && i < team->size; i++)
@@ -574,7 +614,8 @@ int team_divide(struct team *team, const int *shares) {
             continue;
         worker->share = team->shares[i] = shares[i];
         worker->rounds = 0;
-        TRY(replica_resize(worker->replica, micro_batch_for(team, shares[i])));
+        TRY(plan_micro_batch(worker, worker->share, &worker->micro_batch));
+        TRY(replica_resize(worker->replica, worker->micro_batch));
     }
     return 0;
 }

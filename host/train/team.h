@@ -19,6 +19,8 @@ struct team;
 struct team_options {
     enum technique technique;
     enum truth truth_kind;
+    int is_floats;           /* the samples come as floats, not as bytes of frames */
+    int mean_by_pixel;       /* there will be a mean for each pixel */
     const int *shares;       /* of the batch, one for each device; NULL: equal ones */
     int is_automatic;        /* measure the devices, and divide the batch anew as they turn out */
     size_t bucket_bytes;     /* of gradients that leave at once; 0: TEAM_BUCKET_BYTES */
@@ -31,7 +33,9 @@ struct team_options {
 /* Large enough for a bus to reach its speed, small enough that the first ones leave early. */
 enum { TEAM_BUCKET_BYTES = 16 << 20 };
 
-/* Makes a replica on each of the open devices [count]; these and the net must outlive it.
+/* Makes a replica on each of the open devices [count]; these and the net must outlive it. A share
+ * that a device has no memory for is worked through in parts, as few as fit (net/memory_needs.h),
+ * which the log tells; when not one sample fits, that is ERROR_DEVICE and nothing was allocated.
  * Parameters are undefined until team_initialise, or until those of the first replica were written
  * and shared. Free with team_free. */
 int team_create(struct team **out, const struct net *net, struct device *const *devices, int count,

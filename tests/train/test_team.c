@@ -4,6 +4,7 @@
 #include "support/suite.h"
 
 #include "base/rng.h"
+#include "net/memory_needs.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -232,6 +233,33 @@ START_TEST(team_that_measures_its_devices_learns_what_one_learns) {
 }
 END_TEST
 
+/* Memory for some of the batch at once, but not for all of it. */
+START_TEST(team_on_a_device_with_little_memory_works_in_parts_and_learns_the_same) {
+    struct net_bench bench;
+    struct record record = {0};
+    struct memory_needs whole, part;
+    struct memory_needs_options options = {.is_training = 1, .micro_batch = 22};
+    char limit[64];
+    open_team(&bench, NULL, NULL);
+    const struct device_info info = *device_info(bench.device);
+    ck_succeeds(memory_needs(&whole, bench.net, &info, &options));
+    options.micro_batch = 8;
+    ck_succeeds(memory_needs(&part, bench.net, &info, &options));
+    ck_assert_uint_lt(part.total, whole.total);
+    net_bench_close(&bench);
+    (void)snprintf(limit, sizeof limit, "global_memory=%llu",
+                   (unsigned long long)(part.total + whole.total) / 2);
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limit, 1), 0);
+    open_team(&bench, NULL, NULL);
+    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    ck_assert_int_lt(replica_micro_batch(bench.replica), 22);
+    struct trainer_state state = trainer_start(bench.net);
+    train(&bench, &state, &record);
+    check_same(&record, alone(), "# with little memory");
+    net_bench_close(&bench);
+}
+END_TEST
+
 START_TEST(team_goes_on_from_what_another_number_of_devices_learnt) {
     struct net_bench pair, single;
     struct record record = {.stop = 20};
@@ -325,6 +353,7 @@ int main(void) {
     tcase_add_test(tests, team_with_unequal_shares_learns_what_one_learns);
     tcase_add_test(tests, team_whose_batch_is_divided_anew_learns_on);
     tcase_add_test(tests, team_that_measures_its_devices_learns_what_one_learns);
+    tcase_add_test(tests, team_on_a_device_with_little_memory_works_in_parts_and_learns_the_same);
     tcase_add_test(tests, team_goes_on_from_what_another_number_of_devices_learnt);
     tcase_add_test(tests, team_shares_the_parameters_of_its_first_replica);
     tcase_add_test(tests, team_with_a_loss_that_is_not_finite_says_where_and_updates_nothing);
