@@ -7,6 +7,7 @@
 
 /* CLBlast before 1.6.1 is not safe to call from several threads at once. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int users; /* devices that are open */
 
 int blas_gemm(struct device *device, int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
               const struct buffer *a, size_t a_offset, const struct buffer *b, size_t b_offset,
@@ -25,8 +26,15 @@ int blas_gemm(struct device *device, int transpose_a, int transpose_b, size_t m,
     return 0;
 }
 
-void blas_clear(void) {
+void blas_use(void) {
     (void)pthread_mutex_lock(&lock);
-    (void)CLBlastClearCache();
+    users++;
+    (void)pthread_mutex_unlock(&lock);
+}
+
+void blas_leave(void) {
+    (void)pthread_mutex_lock(&lock);
+    if (--users == 0)
+        (void)CLBlastClearCache();
     (void)pthread_mutex_unlock(&lock);
 }

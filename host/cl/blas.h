@@ -10,8 +10,10 @@ int blas_gemm(struct device *device, int transpose_a, int transpose_b, size_t m,
               const struct buffer *a, size_t a_offset, const struct buffer *b, size_t b_offset,
               float beta, struct buffer *c, size_t c_offset);
 
-/* Lets CLBlast forget its compiled kernels, of all devices. Before a context goes: what a static
- * object of CLBlast held until the end of the process would outlive the OpenCL implementation. */
-void blas_clear(void);
+/* Called once for each device that is opened, and once before its context goes. The last one has
+ * CLBlast forget its compiled kernels, of all devices: what a static object of CLBlast held until
+ * the end of the process would outlive the OpenCL implementation. */
+void blas_use(void);
+void blas_leave(void);
 
 #endif

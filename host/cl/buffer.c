@@ -129,13 +129,15 @@ int buffer_transfer(struct buffer *buffer, size_t bytes, const void *data, const
                     struct mark *sent) {
     struct device *device = buffer->device;
     cl_event event = NULL, earlier = after ? after->event : NULL;
+    cl_event *wanted = sent ? &event : device_event(device, &event);
     /* A driver may keep commands to itself until they are flushed: nothing would ever reach the
      * mark that the other queue waits for. */
     if (earlier)
         CL_TRY(device, clFlush(device->queue));
-    CL_TRY(device,
-           clEnqueueWriteBuffer(device->transfers, buffer->memory, CL_FALSE, 0, bytes, data,
-                                earlier ? 1 : 0, earlier ? &earlier : NULL, sent ? &event : NULL));
+    CL_TRY(device, clEnqueueWriteBuffer(device->transfers, buffer->memory, CL_FALSE, 0, bytes, data,
+                                        earlier ? 1 : 0, earlier ? &earlier : NULL, wanted));
+    if (device->is_profiling && (!sent || clRetainEvent(event) == CL_SUCCESS))
+        device_note(device, QUEUE_TRANSFERS, event, "samples", NULL);
     if (sent) {
         mark_free(sent);
         sent->event = event;
@@ -159,15 +161,20 @@ int buffer_read_later(struct buffer *buffer, size_t bytes, void *data, struct ma
 }
 
 int buffer_copy(struct buffer *to, const struct buffer *from) {
+    cl_event event = NULL;
     CL_TRY(to->device, clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, 0, 0,
-                                           to->bytes, 0, NULL, NULL));
+                                           to->bytes, 0, NULL, device_event(to->device, &event)));
+    device_note(to->device, QUEUE_KERNELS, event, "copy", NULL);
     return 0;
 }
 
 int buffer_fill(struct buffer *buffer, float value) {
     if (buffer->bytes == 0)
         return 0;
-    CL_TRY(buffer->device, clEnqueueFillBuffer(buffer->device->queue, buffer->memory, &value,
-                                               sizeof value, 0, buffer->bytes, 0, NULL, NULL));
+    cl_event event = NULL;
+    CL_TRY(buffer->device,
+           clEnqueueFillBuffer(buffer->device->queue, buffer->memory, &value, sizeof value, 0,
+                               buffer->bytes, 0, NULL, device_event(buffer->device, &event)));
+    device_note(buffer->device, QUEUE_KERNELS, event, "fill", NULL);
     return 0;
 }

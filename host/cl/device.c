@@ -2,6 +2,7 @@
 
 #include "cl/blas.h"
 #include "cl/internal.h"
+#include "cl/limits_override.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,12 +78,17 @@ static int query_sub_devices(cl_device_id id) {
     size_t size = 0;
     if (clGetDeviceInfo(id, CL_DEVICE_PARTITION_PROPERTIES, sizeof properties, properties, &size) !=
             CL_SUCCESS ||
-        size < sizeof properties[0] || properties[0] == 0)
+        size > sizeof properties)
         return 0;
-    return (int)QUERY(id, CL_DEVICE_PARTITION_MAX_SUB_DEVICES, cl_uint);
+    /* Mesa 22.3 crashes when it is asked for what it does not offer. */
+    for (size_t i = 0; i < size / sizeof properties[0]; i++) {
+        if (properties[i] == CL_DEVICE_PARTITION_EQUALLY)
+            return (int)QUERY(id, CL_DEVICE_PARTITION_MAX_SUB_DEVICES, cl_uint);
+    }
+    return 0;
 }
 
-static struct device_info query(cl_device_id id, int index) {
+static int query(struct device_info *out, cl_device_id id, int index) {
     struct device_info info = {.index = index, .kind = "other"};
     query_text(id, CL_DEVICE_NAME, info.name);
     query_text(id, CL_DEVICE_VENDOR, info.vendor);
@@ -119,7 +125,9 @@ static struct device_info query(cl_device_id id, int index) {
             info.has_fp16 = strstr(extensions, "cl_khr_fp16") != NULL;
         free(extensions);
     }
-    return info;
+    TRY(limits_override(&info, getenv("CLNET_DEVICE_LIMITS")));
+    *out = info;
+    return 0;
 }
 
 int devices_list(struct device_info **out, int *count) {
@@ -128,8 +136,13 @@ int devices_list(struct device_info **out, int *count) {
     struct device_info *devices = calloc((size_t)found.count, sizeof *devices);
     if (!devices)
         return error_no_memory("the list of devices", sizeof *devices);
-    for (int i = 0; i < found.count; i++)
-        devices[i] = query(found.ids[i], i);
+    for (int i = 0; i < found.count; i++) {
+        int rc = query(&devices[i], found.ids[i], i);
+        if (rc < 0) {
+            free(devices);
+            return rc;
+        }
+    }
     *out = devices;
     *count = found.count;
     return 0;
@@ -150,33 +163,66 @@ int devices_best(const struct device_info *devices, int count) {
     return best;
 }
 
-static int open_device(struct device **out, int index, int is_profiling) {
+/* Splits the device and has the part in its place. */
+static int take_part(struct device *device, const struct device_choice *choice) {
+    struct device_info *info = &device->info;
+    TRY(choice_check_parts(choice, info));
+    cl_device_partition_property units = info->compute_units / choice->parts;
+    const cl_device_partition_property equally[] = {CL_DEVICE_PARTITION_EQUALLY, units, 0};
+    cl_device_id parts[DEVICES_MAX];
+    cl_uint count = 0;
+    CL_TRY(device, clCreateSubDevices(device->id, equally, 0, NULL, &count));
+    if (count < (cl_uint)choice->parts || count > DEVICES_MAX)
+        return error_set(ERROR_DEVICE, "device %d (%s): %u parts came of splitting it into %d",
+                         info->index, info->name, count, choice->parts);
+    CL_TRY(device, clCreateSubDevices(device->id, equally, count, parts, NULL));
+    for (cl_uint i = 0; i < count; i++) {
+        if (i != (cl_uint)choice->part)
+            (void)clReleaseDevice(parts[i]);
+    }
+    device->id = parts[choice->part];
+    device->is_part = 1;
+    char name[DEVICE_TEXT];
+    memcpy(name, info->name, sizeof name);
+    TRY(query(info, device->id, info->index));
+    (void)snprintf(info->name, sizeof info->name, "%.90s (part %d of %d)", name, choice->part + 1,
+                   choice->parts);
+    return 0;
+}
+
+static int create_queues(struct device *device, int is_profiling) {
+    cl_int code;
+    device->context = clCreateContext(NULL, 1, &device->id, NULL, NULL, &code);
+    if (code != CL_SUCCESS)
+        return cl_error(device, code, "clCreateContext");
+    blas_use();
+    device->is_counted = 1;
+    device->is_profiling = is_profiling;
+    cl_command_queue *queues[] = {&device->queue, &device->transfers, &device->windows};
+    for (int i = 0; i < QUEUES; i++) {
+        *queues[i] = clCreateCommandQueue(device->context, device->id,
+                                          is_profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+        if (code != CL_SUCCESS)
+            return cl_error(device, code, "clCreateCommandQueue");
+    }
+    return 0;
+}
+
+static int open_device(struct device **out, struct device_choice choice, int is_profiling) {
     struct device_ids found;
     TRY(find_ids(&found));
-    if (index < 0 || index >= found.count)
-        return error_set(ERROR_INPUT,
-                         "device %d: there is no such device; there are %d, numbered from 0 "
-                         "('clnet devices' lists them)",
-                         index, found.count);
+    TRY(choice_check_index(choice.index, found.count));
     struct device *device = calloc(1, sizeof *device);
     if (!device)
         return error_no_memory("a device", sizeof *device);
-    device->id = found.ids[index];
-    device->info = query(device->id, index);
-
-    cl_int code;
-    const char *call = "clCreateContext";
-    device->context = clCreateContext(NULL, 1, &device->id, NULL, NULL, &code);
-    if (code == CL_SUCCESS) {
-        call = "clCreateCommandQueue";
-        device->is_profiling = is_profiling;
-        device->queue = clCreateCommandQueue(device->context, device->id,
-                                             is_profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
-    }
-    if (code == CL_SUCCESS)
-        device->transfers = clCreateCommandQueue(device->context, device->id, 0, &code);
-    if (code != CL_SUCCESS) {
-        int rc = cl_error(device, code, call);
+    pthread_mutex_init(&device->lock, NULL);
+    device->id = found.ids[choice.index];
+    int rc = query(&device->info, device->id, choice.index);
+    if (rc == 0 && choice.parts > 1)
+        rc = take_part(device, &choice);
+    if (rc == 0)
+        rc = create_queues(device, is_profiling);
+    if (rc < 0) {
         device_close(device);
         return rc;
     }
@@ -184,33 +230,36 @@ static int open_device(struct device **out, int index, int is_profiling) {
     return 0;
 }
 
-int device_open(struct device **out, int index) {
-    return open_device(out, index, 0);
+int device_open(struct device **out, struct device_choice choice) {
+    return open_device(out, choice, 0);
 }
 
-int device_open_profiling(struct device **out, int index) {
-    return open_device(out, index, 1);
+int device_open_profiling(struct device **out, struct device_choice choice) {
+    return open_device(out, choice, 1);
 }
 
 void device_close(struct device *device) {
     if (!device)
         return;
-    for (int i = 0; i < device->launch_count; i++)
-        (void)clReleaseEvent(device->launches[i].event);
-    free(device->launches);
+    cl_command_queue queues[] = {device->windows, device->transfers, device->queue};
+    timeline_free(device);
     /* A driver's threads that still compile while the process exits crash it. */
-    if (device->transfers)
-        (void)clFinish(device->transfers);
-    if (device->queue)
-        (void)clFinish(device->queue);
+    for (int i = 0; i < QUEUES; i++) {
+        if (queues[i])
+            (void)queue_finish(queues[i]);
+    }
     programs_free(device);
-    blas_clear();
-    if (device->transfers)
-        (void)clReleaseCommandQueue(device->transfers);
-    if (device->queue)
-        (void)clReleaseCommandQueue(device->queue);
+    if (device->is_counted)
+        blas_leave();
+    for (int i = 0; i < QUEUES; i++) {
+        if (queues[i])
+            (void)clReleaseCommandQueue(queues[i]);
+    }
     if (device->context)
         (void)clReleaseContext(device->context);
+    if (device->is_part)
+        (void)clReleaseDevice(device->id);
+    pthread_mutex_destroy(&device->lock);
     free(device);
 }
 
@@ -218,15 +267,30 @@ const struct device_info *device_info(const struct device *device) {
     return &device->info;
 }
 
+uint64_t device_allocated(const struct device *device) {
+    return device->allocated;
+}
+
 int device_flush(struct device *device) {
     CL_TRY(device, clFlush(device->queue));
     return 0;
 }
 
+cl_int queue_finish(cl_command_queue queue) {
+    cl_event event;
+    cl_int code = clEnqueueMarkerWithWaitList(queue, 0, NULL, &event);
+    if (code != CL_SUCCESS)
+        return code;
+    code = clWaitForEvents(1, &event);
+    (void)clReleaseEvent(event);
+    return code;
+}
+
 int device_finish(struct device *device) {
     CL_TRY(device, clFlush(device->queue)); /* transfers may wait for it */
-    CL_TRY(device, clFinish(device->transfers));
-    CL_TRY(device, clFinish(device->queue));
+    CL_TRY(device, queue_finish(device->transfers));
+    CL_TRY(device, queue_finish(device->windows));
+    CL_TRY(device, queue_finish(device->queue));
     return 0;
 }
 
@@ -256,38 +320,4 @@ void mark_free(struct mark *mark) {
     if (mark->event)
         (void)clReleaseEvent(mark->event);
     mark->event = NULL;
-}
-
-void device_note_launch(struct device *device, cl_event event, struct kernel *kernel) {
-    if (device->launch_count == device->launch_room) {
-        int room = device->launch_room ? 2 * device->launch_room : 64;
-        struct launch *launches = realloc(device->launches, (size_t)room * sizeof *launches);
-        if (!launches) {
-            (void)clReleaseEvent(event);
-            return;
-        }
-        device->launches = launches;
-        device->launch_room = room;
-    }
-    device->launches[device->launch_count++] = (struct launch){.event = event, .kernel = kernel};
-}
-
-int device_collect_times(struct device *device) {
-    TRY(device_finish(device));
-    cl_int code = CL_SUCCESS;
-    for (int i = 0; i < device->launch_count; i++) {
-        struct launch *launch = &device->launches[i];
-        cl_ulong start = 0, end = 0;
-        if (code == CL_SUCCESS)
-            code = clGetEventProfilingInfo(launch->event, CL_PROFILING_COMMAND_START, sizeof start,
-                                           &start, NULL);
-        if (code == CL_SUCCESS)
-            code = clGetEventProfilingInfo(launch->event, CL_PROFILING_COMMAND_END, sizeof end,
-                                           &end, NULL);
-        kernel_add_time(launch->kernel, (double)(end - start) * 1e-9);
-        (void)clReleaseEvent(launch->event);
-    }
-    device->launch_count = 0;
-    CL_TRY(device, code);
-    return 0;
 }

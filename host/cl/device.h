@@ -1,11 +1,14 @@
 /* OpenCL devices: what there are, what each can do, and one opened for work.
  *
  * Each opened device has its own context and one in-order queue: commands run in the order in which
- * they were enqueued, so no caller needs events to keep them apart. Transfers (cl/buffer.h) have a
- * second such queue, so that data come in while kernels run; marks keep the two in step.
+ * they were enqueued, so no caller needs events to keep them apart. What goes to the device beside
+ * the kernels has a second such queue, and what comes from it (cl/window.h) a third one, so that
+ * none waits for another; marks keep them in step.
  */
 #ifndef CL_DEVICE_H
 #define CL_DEVICE_H
+
+#include "base/trace.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -41,18 +44,40 @@ int devices_list(struct device_info **out, int *count);
 /* The index of the best single device: a GPU before others, then the most units x clock. */
 int devices_best(const struct device_info *devices, int count);
 
+/* A device to work on, or a part of one. */
+struct device_choice {
+    int index; /* in devices_list */
+    int part;  /* which of its parts, from 0 */
+    int parts; /* equal sub-devices that it is split into; 0 or 1: it is taken whole */
+};
+
+/* What a `--devices` asks for, in new memory that the caller frees, in the order in which it names
+ * them: "0", "0,1", "all"; "0/2" is the two halves of device 0, "0/2:1" the second of them, "0,0"
+ * twice the same device. NULL: the best single device. ERROR_INPUT tells what is wrong with the
+ * text, that there is no such device, or that it cannot be split so. */
+int devices_choose(struct device_choice **out, int *count, const char *text);
+
 struct device;
 
-/* Opens the device of that index; ERROR_INPUT says how many there are when the index is out of
- * range. Free with device_close, after everything that was made on it. */
-int device_open(struct device **out, int index);
+/* Opens a device; ERROR_INPUT says how many there are when the index is out of range, and how far
+ * it can be split when that is asked too much. What it tells of itself is then about the part
+ * alone. May be called from several threads; what is open is for one thread at a time, but for
+ * buffers' transfers (cl/buffer.h), which another may start meanwhile. Free with device_close,
+ * after everything that was made on it. */
+int device_open(struct device **out, struct device_choice choice);
 
-/* The same, with a queue that takes the time of each kernel: see kernel_seconds. */
-int device_open_profiling(struct device **out, int index);
+/* The same, with queues that take times: see kernel_seconds. */
+int device_open_profiling(struct device **out, struct device_choice choice);
+
+/* A whole device, by its index. */
+#define WHOLE_DEVICE(i) ((struct device_choice){.index = (i)})
 
 void device_close(struct device *device);
 
 const struct device_info *device_info(const struct device *device);
+
+/* Bytes of its buffers that are alive. */
+uint64_t device_allocated(const struct device *device);
 
 /* Has the device begin with what was enqueued so far, which a driver may else keep back until
  * someone waits for it. */
@@ -80,5 +105,14 @@ void mark_free(struct mark *mark);
 
 /* Waits, and adds the time of every kernel launched since the last call to that kernel's. */
 int device_collect_times(struct device *device);
+
+/* On a device that was opened for profiling: from here on every command becomes a span of the
+ * trace, in a group of that name, once device_collect or device_collect_times comes upon it. The
+ * trace must outlive the device. */
+int device_trace(struct device *device, struct trace *trace, const char *group);
+
+/* The same as device_collect_times for those that are done, without waiting. Without profiling
+ * there is nothing to do. */
+int device_collect(struct device *device);
 
 #endif

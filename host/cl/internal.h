@@ -6,13 +6,19 @@
 #include "cl/device.h"
 
 #include <CL/cl.h>
+#include <pthread.h>
 
 struct kernel;
 
-/* A launch whose time has not been taken yet. */
-struct launch {
+/* A device's queues. */
+enum queue_kind { QUEUE_KERNELS, QUEUE_TRANSFERS, QUEUE_WINDOWS, QUEUES };
+
+/* A command whose time has not been taken yet. */
+struct command {
     cl_event event;
-    struct kernel *kernel;
+    struct kernel *kernel; /* NULL: it is none */
+    const char *name;
+    enum queue_kind queue;
 };
 
 struct program; /* kernel.c: one entry of the device's program cache */
@@ -21,12 +27,20 @@ struct device {
     struct device_info info;
     cl_device_id id;
     cl_context context;
-    cl_command_queue queue, transfers;
+    cl_command_queue queue, transfers, windows;
     struct program *programs; /* built so far, newest first */
     uint64_t allocated;       /* bytes of buffers alive */
+    int is_part;              /* `id` is a sub-device, to be released */
+    int is_counted;           /* by blas_use */
     int is_profiling;
-    struct launch *launches; /* when profiling */
-    int launch_count, launch_room;
+
+    /* When profiling. */
+    pthread_mutex_t lock; /* guards the list: transfers come from another thread than launches */
+    struct command *commands;
+    int command_count, command_room;
+    struct trace *trace; /* NULL: none */
+    int rows[QUEUES];
+    double clock_offset; /* from the device's clock to clock_seconds */
 };
 
 struct buffer {
@@ -50,8 +64,24 @@ int cl_error(const struct device *device, cl_int code, const char *call);
             return cl_error(device, cl_code_, #x); \
     } while (0)
 
-/* Notes a launch, whose event it takes over; without memory for it, its time is lost. */
-void device_note_launch(struct device *device, cl_event event, struct kernel *kernel);
+/* Whether there is such a device, and such a part of it: ERROR_INPUT says what there is. */
+int choice_check_index(int index, int count);
+int choice_check_parts(const struct device_choice *choice, const struct device_info *info);
+
+/* Waits until all that a queue holds is done. clFinish of Mesa 22.3 does not wait for what was
+ * flushed before, so this waits for a marker instead. */
+cl_int queue_finish(cl_command_queue queue);
+
+/* Where a command's event is to go: *event when the device takes times, else nowhere. */
+cl_event *device_event(const struct device *device, cl_event *event);
+
+/* Notes a command that was enqueued, whose event it takes over; NULL: there is nothing to note. The
+ * name must last. Without memory for it, its time is lost. */
+void device_note(struct device *device, enum queue_kind queue, cl_event event, const char *name,
+                 struct kernel *kernel);
+
+/* Frees the commands that were noted. */
+void timeline_free(struct device *device);
 
 /* Adds a launch's time to a kernel's. */
 void kernel_add_time(struct kernel *kernel, double seconds);

@@ -21,6 +21,7 @@ struct kernel {
     struct device *device;
     cl_kernel kernel;
     char name[64];
+    char label[128]; /* for traces */
     size_t global[3], local[3];
     double seconds; /* of its launches, when profiling */
 };
@@ -55,7 +56,7 @@ void kernel_work(struct kernel_spec *spec, const char *pass, double flops, doubl
     spec->bytes = bytes;
 }
 
-static const char *source_text(const char *file) {
+const char *kernel_text(const char *file) {
     for (const struct kernel_source *source = kernel_sources; source->name; source++) {
         if (strcmp(source->name, file) == 0)
             return source->text;
@@ -105,7 +106,7 @@ static int get_program(cl_program *out, struct device *device, const char *file,
             return 0;
         }
     }
-    const char *texts[] = {source_text("common.clh"), source_text("philox.clh"), source_text(file)};
+    const char *texts[] = {kernel_text("common.clh"), kernel_text("philox.clh"), kernel_text(file)};
     assert(texts[0] && texts[1] && texts[2]);
 
     struct program *entry = calloc(1, sizeof *entry);
@@ -159,6 +160,7 @@ int kernel_create(struct kernel **out, struct device *device, const struct kerne
         return error_no_memory("a kernel", sizeof *kernel);
     kernel->device = device;
     (void)snprintf(kernel->name, sizeof kernel->name, "%s", spec->function);
+    kernel_set_label(kernel, "");
     memcpy(kernel->global, spec->global, sizeof kernel->global);
     memcpy(kernel->local, spec->local, sizeof kernel->local);
     cl_int code;
@@ -172,9 +174,16 @@ int kernel_create(struct kernel **out, struct device *device, const struct kerne
     return 0;
 }
 
+void kernel_set_label(struct kernel *kernel, const char *who) {
+    (void)snprintf(kernel->label, sizeof kernel->label, "%s%s%s", who, who[0] ? ": " : "",
+                   kernel->name);
+}
+
 void kernel_free(struct kernel *kernel) {
     if (!kernel)
         return;
+    if (kernel->device->is_profiling) /* its launches' times go to it */
+        (void)device_collect_times(kernel->device);
     (void)clReleaseKernel(kernel->kernel);
     free(kernel);
 }
@@ -208,9 +217,8 @@ int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments
     if (code == CL_SUCCESS)
         code = clEnqueueNDRangeKernel(kernel->device->queue, kernel->kernel, 3, NULL,
                                       kernel->global, kernel->local[0] ? kernel->local : NULL, 0,
-                                      NULL, kernel->device->is_profiling ? &event : NULL);
-    if (event)
-        device_note_launch(kernel->device, event, kernel);
+                                      NULL, device_event(kernel->device, &event));
+    device_note(kernel->device, QUEUE_KERNELS, event, kernel->label, kernel);
     if (code != CL_SUCCESS) {
         (void)cl_error(kernel->device, code, "launch");
         return error_prefix(ERROR_DEVICE, "kernel %s: ", kernel->name);

@@ -44,6 +44,9 @@ struct kernel;
  * is ERROR_DEVICE, with the macros and the compiler's log. Free with kernel_free. */
 int kernel_create(struct kernel **out, struct device *device, const struct kernel_spec *spec);
 
+/* Says for whom it works, a layer: traces show "conv1: conv_forward". */
+void kernel_set_label(struct kernel *kernel, const char *who);
+
 void kernel_free(struct kernel *kernel);
 
 /* An argument of a launch: a buffer, or a scalar of `size` bytes. */
@@ -66,6 +69,9 @@ struct kernel_argument {
  * device_collect_times, and how to count anew. */
 double kernel_seconds(const struct kernel *kernel);
 void kernel_reset_time(struct kernel *kernel);
+
+/* The text of a file of kernels_cl/, which must be there. */
+const char *kernel_text(const char *file);
 
 /* The kernel's function. */
 const char *kernel_name(const struct kernel *kernel);

@@ -1,6 +1,6 @@
 #include "base/error.h"
 #include "base/log.h"
-#include "cli/cli.h"
+#include "cli/crew.h"
 #include "ops/limits.h"
 #include "train/benchmark.h"
 #include "train/loader_benchmark.h"
@@ -11,15 +11,22 @@
 
 struct flags {
     struct job_flags job;
-    const char *devices, *set;
-    int layers, json, repetitions;
+    struct crew_flags crew;
+    const char *set;
+    int layers, together, json, repetitions;
 };
 
 #define FIELD(name) offsetof(struct flags, name)
 
 static const struct option flag_table[] = {
-    {"devices", "the index of a device, as 'clnet devices' lists them; by default all, in turn",
-     OPTION_STRING, FIELD(devices), NULL, 0, 0, NULL},
+    {"devices", "the devices to measure, in turn, as 'clnet devices' lists them: by default all",
+     OPTION_STRING, FIELD(crew.devices), NULL, 0, 0, NULL},
+    {"together", "measure how fast the devices train as a team, in place of each by itself",
+     OPTION_BOOL, FIELD(together), "0", 0, 1, NULL},
+    {"split", "with --together: the samples of a batch that each device takes, as 96,32",
+     OPTION_STRING, FIELD(crew.split), NULL, 0, 0, NULL},
+    {"trace", "with --together: a file to write a timeline to", OPTION_STRING, FIELD(crew.trace),
+     NULL, 0, 0, NULL},
     {"data", "pictures: measure how fast they are decoded too, and what a training waits for",
      OPTION_STRING, FIELD(job.data), NULL, 0, 0, NULL},
     {"batch", "override the batch", OPTION_STRING, FIELD(job.batch), NULL, 0, 0, NULL},
@@ -39,6 +46,7 @@ enum { LOADER_SECONDS = 2 };
 struct report {
     const struct net *net;
     const struct loader_benchmark *loader; /* of no rates without --data */
+    struct device_choice choice;
     struct device_info device;
     struct device_limits limits;
     struct benchmark rates;
@@ -59,7 +67,9 @@ static void keep_best(struct device_limits *best, const struct device_limits *ot
 static int measure_rates(struct report *report, const struct benchmark_options *options) {
     struct device *device;
     struct device_limits after;
-    TRY(device_open(&device, report->device.index));
+    TRY(device_open(&device, report->choice));
+    report->device = *device_info(device);
+    log_info("measuring device %d: %s", report->device.index, report->device.name);
     int rc = device_limits_measure(&report->limits, device);
     if (rc == 0)
         rc = benchmark_run(&report->rates, report->net, device, options);
@@ -73,7 +83,7 @@ static int measure_rates(struct report *report, const struct benchmark_options *
 
 static int measure_kernels(struct report *report, const struct benchmark_options *options) {
     struct device *device;
-    TRY(device_open_profiling(&device, report->device.index));
+    TRY(device_open_profiling(&device, report->choice));
     int rc = benchmark_kernels(&report->times, &report->time_count, report->net, device, options);
     device_close(device);
     return rc;
@@ -209,11 +219,10 @@ static void print_report(const struct report *report) {
 }
 
 static int bench_device(const struct flags *flags, const struct net *net,
-                        const struct loader_benchmark *loader, const struct device_info *device,
+                        const struct loader_benchmark *loader, struct device_choice choice,
                         json_t *list) {
     struct benchmark_options options = {.repetitions = flags->repetitions};
-    struct report report = {.net = net, .loader = loader, .device = *device};
-    log_info("measuring device %d: %s", device->index, device->name);
+    struct report report = {.net = net, .loader = loader, .choice = choice};
     int rc = measure_rates(&report, &options);
     if (rc == 0 && flags->layers)
         rc = measure_kernels(&report, &options);
@@ -227,24 +236,69 @@ static int bench_device(const struct flags *flags, const struct net *net,
 
 static int bench_devices(const struct flags *flags, const struct net *net,
                          const struct loader_benchmark *loader) {
-    struct device_info *devices;
-    int count, rc = 0, wanted = -1;
-    if (flags->devices)
-        TRY(parse_device(flags->devices, &wanted));
-    TRY(devices_list(&devices, &count));
-    if (wanted >= count)
-        rc = error_set(ERROR_INPUT, "--devices: there are %d devices, numbered from 0", count);
+    struct device_choice *choices;
+    int count, rc = 0;
+    TRY(devices_choose(&choices, &count, flags->crew.devices ? flags->crew.devices : "all"));
     json_t *list = flags->json ? json_array() : NULL;
-    for (int i = 0; rc == 0 && i < count; i++) {
-        if (wanted < 0 || wanted == i)
-            rc = bench_device(flags, net, loader, &devices[i], list);
-    }
+    for (int i = 0; rc == 0 && i < count; i++)
+        rc = bench_device(flags, net, loader, choices[i], list);
     if (rc == 0 && list)
         rc = print_json(list);
     else
         json_decref(list);
-    free(devices);
+    free(choices);
     return rc;
+}
+
+/* ---- several devices as a team ---- */
+
+static json_t *team_json(const struct crew *crew, const struct net *net, const struct rate *rate) {
+    json_t *devices = json_array();
+    for (int i = 0; i < crew->count; i++)
+        (void)json_array_append_new(devices, json_pack("{s:s, s:i}", "device",
+                                                       device_info(crew->devices[i])->name, "share",
+                                                       team_share(crew->team, i)));
+    return json_pack("{s:o, s:i, s:f, s:f, s:f}", "devices", devices, "batch", net->options.batch,
+                     "training_images_per_second", rate->median, "least", rate->least, "most",
+                     rate->most);
+}
+
+static void print_team(const struct crew *crew, const struct net *net, const struct rate *rate) {
+    (void)printf("%d device%s together, %s, batch %d, synthetic data:\n", crew->count,
+                 crew->count == 1 ? "" : "s", net->config->path, net->options.batch);
+    for (int i = 0; i < crew->count; i++)
+        (void)printf("  device %d: %s: %d images of each batch\n",
+                     device_info(crew->devices[i])->index, device_info(crew->devices[i])->name,
+                     team_share(crew->team, i));
+    (void)printf("  %-18s %9.1f images/s  (%.1f to %.1f)\n", "training", rate->median, rate->least,
+                 rate->most);
+}
+
+static int bench_together(const struct flags *flags, const struct net *net) {
+    struct crew crew = {0};
+    struct crew_flags asked = flags->crew;
+    struct rate rate;
+    if (!asked.devices)
+        asked.devices = "all";
+    int rc = crew_open(&crew, net, &asked, TRUTH_LABELS, 0);
+    if (rc == 0)
+        rc = benchmark_team(&rate, crew.team, flags->repetitions);
+    if (rc == 0 && flags->json)
+        rc = print_json(team_json(&crew, net, &rate));
+    else if (rc == 0)
+        print_team(&crew, net, &rate);
+    int closed = crew_close(&crew);
+    return rc == 0 ? closed : rc;
+}
+
+static int check_flags(const struct flags *flags) {
+    const char *alone = flags->crew.split ? "--split" : flags->crew.trace ? "--trace" : NULL;
+    if (!flags->together && alone)
+        return error_set(ERROR_INPUT, "%s: only with --together", alone);
+    if (flags->together && (flags->layers || flags->job.data))
+        return error_set(ERROR_INPUT, "%s: not with --together",
+                         flags->layers ? "--layers" : "--data");
+    return 0;
 }
 
 static int bench_loader(struct loader_benchmark *loader, const struct job *job) {
@@ -266,25 +320,29 @@ static int run(const struct command *command, int argc, char **argv) {
     }
     if (arguments.operand_count == 0)
         arguments.operands[arguments.operand_count++] = "configs/alexnet.cfg";
+    TRY(check_flags(&flags));
     struct job job;
     struct loader_benchmark loader = {0};
     TRY(job_open(&job, command, &arguments, &flags.job));
     int rc = flags.job.data ? bench_loader(&loader, &job) : 0;
     if (rc == 0)
-        rc = bench_devices(&flags, job.net, &loader);
+        rc = flags.together ? bench_together(&flags, job.net)
+                            : bench_devices(&flags, job.net, &loader);
     job_close(&job);
     return rc;
 }
 
 const struct command command_bench = {
     .name = "bench",
-    .usage = "[CONFIG] [--devices INDEX] [--data PATH] [--batch N] [--layers] [--repetitions N] "
-             "[--json] [--set section.key=value]...",
+    .usage = "[CONFIG] [--devices LIST] [--data PATH] [--batch N] [--layers] [--repetitions N] "
+             "[--together [--split SHARES] [--trace FILE]] [--json] [--set section.key=value]...",
     .help =
         "Measures how fast a config (configs/alexnet.cfg by default) runs, on synthetic data, and "
         "how near\nto the device's own limits, which are measured first.\nWith --data also how "
         "fast the "
-        "loader prepares those pictures, and whether a training waits for it\nor for the device.",
+        "loader prepares those pictures, and whether a training waits for it\nor for the "
+        "device.\nWith --together the devices train as one team, as in 'clnet train'; --split "
+        "auto has no time to act here.",
     .flags = flag_table,
     .run = run,
 };

@@ -19,7 +19,7 @@ struct command {
 };
 
 extern const struct command command_devices, command_summary, command_train, command_test,
-    command_predict, command_visualize, command_bench, command_help;
+    command_predict, command_visualize, command_bench, command_doctor, command_help;
 
 /* All commands, NULL-terminated. */
 extern const struct command *const commands[];
@@ -58,9 +58,6 @@ struct job {
 int job_open(struct job *job, const struct command *command, const struct arguments *arguments,
              const struct job_flags *flags);
 void job_close(struct job *job);
-
-/* The index that --devices names. */
-int parse_device(const char *text, int *index);
 
 /* Opens the device that --devices names, or the best one when it is NULL, and says which. */
 int open_device(struct device **out, const char *list);

@@ -90,23 +90,16 @@ void job_close(struct job *job) {
     *job = (struct job){0};
 }
 
-int parse_device(const char *text, int *index) {
-    int rc = parse_int(text, index);
-    return rc < 0 ? error_prefix(rc, "--devices: expected one index of 'clnet devices': ") : 0;
-}
-
 int open_device(struct device **out, const char *list) {
-    int index;
-    if (list) {
-        TRY(parse_device(list, &index));
-    } else {
-        struct device_info *devices;
-        int count;
-        TRY(devices_list(&devices, &count));
-        index = devices[devices_best(devices, count)].index;
-        free(devices);
-    }
-    TRY(device_open(out, index));
+    struct device_choice *choices;
+    int count;
+    TRY(devices_choose(&choices, &count, list));
+    struct device_choice choice = choices[0];
+    free(choices);
+    if (count > 1)
+        return error_set(ERROR_INPUT, "--devices: expected one device, but %s names %d", list,
+                         count);
+    TRY(device_open(out, choice));
     const struct device_info *info = device_info(*out);
     log_info("device %d: %s (%s)", info->index, info->name, info->platform);
     return 0;

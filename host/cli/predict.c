@@ -111,7 +111,7 @@ static int predict(struct prediction *p, const struct job *job, const struct fla
     TRY(replica_create(&replica, job->net, device, &options));
     int rc = job_load_weights(job, replica, flags->weights, &p->names, 0);
     if (rc == 0)
-        rc = evaluate(replica, p->data, &evaluation, &unused);
+        rc = evaluate(&replica, 1, p->data, &evaluation, &unused);
     replica_free(replica);
     return rc;
 }

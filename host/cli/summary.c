@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "cli/cli.h"
+#include "cli/memory.h"
 #include "net/memory_plan.h"
 
 #include <stdio.h>
@@ -7,13 +8,15 @@
 struct flags {
     struct job_flags job;
     int json;
-    const char *set;
+    const char *devices, *set;
 };
 
 #define FIELD(name) offsetof(struct flags, name)
 
 static const struct option flag_table[] = {
     {"json", "print JSON", OPTION_BOOL, FIELD(json), "0", 0, 1, NULL},
+    {"devices", "tell what training takes of these, as 0 or 0,1 or 0/2 (halves of one) or all",
+     OPTION_STRING, FIELD(devices), NULL, 0, 0, NULL},
     {"batch", "override the batch", OPTION_STRING, FIELD(job.batch), NULL, 0, 0, NULL},
     {"set", "section.key=value: override a key of the config; may be given many times",
      OPTION_STRING, FIELD(set), NULL, 0, 0, NULL},
@@ -91,6 +94,24 @@ static int print_table(const struct net *net) {
     return 0;
 }
 
+static int show_json(const struct net *net, const struct memory_report *report) {
+    json_t *json = summary_json(net);
+    if (report->count && json)
+        (void)json_object_set_new(json, "devices", memory_report_json(report));
+    return print_json(json);
+}
+
+static int show(const struct net *net, const struct flags *flags) {
+    struct memory_report report = {0};
+    if (flags->devices)
+        TRY(memory_report_create(&report, net, flags->devices));
+    int rc = flags->json ? show_json(net, &report) : print_table(net);
+    if (rc == 0 && !flags->json && report.count)
+        memory_report_print(&report);
+    memory_report_free(&report);
+    return rc;
+}
+
 static int run(const struct command *command, int argc, char **argv) {
     struct flags flags = {0};
     struct arguments arguments;
@@ -101,15 +122,18 @@ static int run(const struct command *command, int argc, char **argv) {
     }
     struct job job;
     TRY(job_open(&job, command, &arguments, &flags.job));
-    int rc = flags.json ? print_json(summary_json(job.net)) : print_table(job.net);
+    int rc = show(job.net, &flags);
     job_close(&job);
     return rc;
 }
 
 const struct command command_summary = {
     .name = "summary",
-    .usage = "CONFIG [--json] [--batch N] [--set section.key=value]...",
-    .help = "Prints a config's layers: shapes, parameters, multiply-adds, memory. Needs no device.",
+    .usage = "CONFIG [--devices LIST] [--json] [--batch N] [--set section.key=value]...",
+    .help =
+        "Prints a config's layers: shapes, parameters, multiply-adds, memory. Needs no device.\n"
+        "With --devices also what training takes of each device's memory, and into how many\n"
+        "parts a device's share of the batch is divided to fit; nothing is allocated.",
     .flags = flag_table,
     .run = run,
 };

@@ -150,7 +150,7 @@ static int test(struct findings *f, const struct job *job, const struct flags *f
     if (rc == 0 && f->names.count != f->outputs)
         rc = classes_copy(&f->names, &data->classes);
     if (rc == 0)
-        rc = evaluate(replica, data, &evaluation, &f->evaluation);
+        rc = evaluate(&replica, 1, data, &evaluation, &f->evaluation);
     replica_free(replica);
     return rc;
 }

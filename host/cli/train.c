@@ -13,15 +13,22 @@
 
 struct flags {
     struct job_flags job;
-    const char *weights, *devices, *output, *resume, *set;
+    struct crew_flags crew;
+    const char *weights, *output, *resume, *set;
     int verbose;
 };
 
 #define FIELD(name) offsetof(struct flags, name)
 
 static const struct option flag_table[] = {
-    {"devices", "the index of a device, as 'clnet devices' lists them", OPTION_STRING,
-     FIELD(devices), NULL, 0, 0, NULL},
+    {"devices",
+     "the devices to train on, as 'clnet devices' lists them: 0, or 0,1, or all; 0/2 is the two "
+     "halves of device 0",
+     OPTION_STRING, FIELD(crew.devices), NULL, 0, 0, NULL},
+    {"split",
+     "the samples of a batch that each device takes, as 96,32; or auto: by how fast they are; by "
+     "default equally many",
+     OPTION_STRING, FIELD(crew.split), NULL, 0, 0, NULL},
     {"data", "what to read in place of what the config names", OPTION_STRING, FIELD(job.data), NULL,
      0, 0, NULL},
     {"weights", "weights to begin with, a safetensors file", OPTION_STRING, FIELD(weights), NULL, 0,
@@ -35,6 +42,8 @@ static const struct option flag_table[] = {
      FIELD(output), NULL, 0, 0, NULL},
     {"resume", "the directory of a run to go on with, in place of a config", OPTION_STRING,
      FIELD(resume), NULL, 0, 0, NULL},
+    {"trace", "a file to write a timeline to, for chrome://tracing or ui.perfetto.dev",
+     OPTION_STRING, FIELD(crew.trace), NULL, 0, 0, NULL},
     {"verbose", "log the norms of weights and gradients by layer, every 50 iterations", OPTION_BOOL,
      FIELD(verbose), "0", 0, 1, NULL},
     {"set", "section.key=value: override a key of the config; may be given many times",
@@ -65,8 +74,8 @@ static int create_run(struct training *training, const char *given) {
     char *path = given ? strdup(given) : default_directory(training->job.config->path);
     if (!path)
         return error_no_memory("a path", 64);
-    int rc = run_create(&training->run, path, training->replica, &training->state,
-                        &training->train->classes);
+    int rc = run_create(&training->run, path, team_replica(training->crew.team, 0),
+                        &training->state, &training->train->classes);
     free(path);
     return rc < 0 && given ? error_prefix(rc, "--output: ") : rc;
 }
@@ -88,10 +97,11 @@ static int refuse_with_resume(const struct flags *flags, const struct arguments 
                          arguments->operands[0]);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i][1])
-            return error_set(ERROR_INPUT,
-                             "--%s: not with --resume, which goes on with the run as it is; "
-                             "--devices, --epochs, --iterations and --verbose may be given",
-                             others[i][0]);
+            return error_set(
+                ERROR_INPUT,
+                "--%s: not with --resume, which goes on with the run as it is; "
+                "--devices, --split, --epochs, --iterations, --trace and --verbose may be given",
+                others[i][0]);
     }
     return 0;
 }
@@ -122,7 +132,9 @@ static void compare_data(struct training *training) {
 }
 
 static int resume_run(struct training *training, const struct flags *flags) {
-    TRY(run_resume(&training->run, training->replica, &training->state, &training->train->classes));
+    TRY(run_resume(&training->run, team_replica(training->crew.team, 0), &training->state,
+                   &training->train->classes));
+    TRY(team_share_parameters(training->crew.team));
     compare_data(training);
     int is_longer = (flags->job.epochs || flags->job.iterations) &&
                     training->iterations > training->state.iteration;
@@ -144,21 +156,13 @@ static int open_data(struct training *training) {
     return 0;
 }
 
-static int open_replica(struct training *training, const struct flags *flags) {
-    struct job *job = &training->job;
-    TRY(open_device(&training->device, flags->devices));
-    struct replica_options options = {
-        .is_training = 1,
-        .truth_kind = training->train->labels ? TRUTH_LABELS : TRUTH_NUMBERS,
-    };
-    return replica_create(&training->replica, job->net, training->device, &options);
-}
-
 static int prepare(struct training *training, const struct flags *flags) {
     struct job *job = &training->job;
     TRY(open_data(training));
     TRY(trainer_iterations(job->net, training->train, &training->iterations));
-    TRY(open_replica(training, flags));
+    TRY(crew_open(&training->crew, job->net, &flags->crew,
+                  training->train->labels ? TRUTH_LABELS : TRUTH_NUMBERS,
+                  training->train->floats != NULL));
     if (job->net->augment.pca_noise > 0)
         TRY(statistics_get(&training->statistics, training->train, job->net->frame,
                            job->net->data.statistics_samples, 0));
@@ -167,11 +171,12 @@ static int prepare(struct training *training, const struct flags *flags) {
     training->is_verbose = flags->verbose;
     if (flags->resume)
         return resume_run(training, flags);
+    struct replica *first = team_replica(training->crew.team, 0);
+    TRY(team_initialise(training->crew.team, (uint32_t)job->net->options.seed));
     if (flags->weights)
-        TRY(weights_load(flags->weights, training->replica, NULL));
-    else
-        TRY(replica_initialise(training->replica, (uint32_t)job->net->options.seed));
-    TRY(job_set_mean(job, training->replica, training->train));
+        TRY(weights_load(flags->weights, first, NULL));
+    TRY(job_set_mean(job, first, training->train));
+    TRY(team_share_parameters(training->crew.team));
     return create_run(training, flags->output);
 }
 
@@ -179,7 +184,7 @@ static int write_final(struct training *training) {
     char *path = run_file(&training->run, "final.safetensors");
     if (!path)
         return error_no_memory("a path", 0);
-    int rc = weights_save(path, training->replica, &training->train->classes);
+    int rc = weights_save(path, team_replica(training->crew.team, 0), &training->train->classes);
     free(path);
     return rc;
 }
@@ -196,6 +201,7 @@ static int train(struct training *training) {
     struct trainer_options options = {
         .iterations = training->iterations,
         .colours = training->job.net->augment.pca_noise > 0 ? &training->statistics.colours : NULL,
+        .trace = training->crew.trace,
     };
     struct trainer_listener listener = training_listener(training);
     training->first = training->state.iteration;
@@ -207,7 +213,7 @@ static int train(struct training *training) {
                  training->job.net->options.batch, training->run.path);
     interrupt_catch();
     training->progress = progress_start("training");
-    int rc = trainer_run(training->replica, training->train, training->test, &options,
+    int rc = trainer_run(training->crew.team, training->train, training->test, &options,
                          &training->state, &listener);
     progress_end(&training->progress);
     if (rc == 0)
@@ -244,14 +250,15 @@ static int finish(struct training *training, const char *config) {
     return STATUS_OF_SIGNAL + number;
 }
 
-static void close_training(struct training *training) {
+/* Returns what a trace that cannot be written makes of rc. */
+static int close_training(struct training *training, int rc) {
     run_close(&training->run);
-    replica_free(training->replica);
-    device_close(training->device);
+    int closed = crew_close(&training->crew);
     statistics_free(&training->statistics);
     dataset_free(training->train);
     dataset_free(training->test);
     job_close(&training->job);
+    return rc == 0 ? closed : rc;
 }
 
 static int run(const struct command *command, int argc, char **argv) {
@@ -271,17 +278,18 @@ static int run(const struct command *command, int argc, char **argv) {
         rc = prepare(&training, &flags);
     if (rc == 0)
         rc = finish(&training, arguments.operands[0]);
-    close_training(&training);
+    rc = close_training(&training, rc);
     free(config);
     return rc;
 }
 
 const struct command command_train = {
     .name = "train",
-    .usage = "CONFIG [--devices INDEX] [--data PATH] [--weights FILE] [--epochs N] "
-             "[--iterations N] [--batch N] [--seed N] [--output DIR] [--verbose] "
+    .usage = "CONFIG [--devices LIST] [--split SHARES] [--data PATH] [--weights FILE] [--epochs N] "
+             "[--iterations N] [--batch N] [--seed N] [--output DIR] [--trace FILE] [--verbose] "
              "[--set section.key=value]...\n"
-             "      clnet train --resume DIR [--devices INDEX] [--epochs N] [--iterations N] "
+             "      clnet train --resume DIR [--devices LIST] [--split SHARES] [--epochs N] "
+             "[--iterations N] "
              "[--verbose]",
     .help = "Trains the network of a config and writes a directory: the weights, the metrics, and "
             "the config as it was.\n\n"

@@ -23,12 +23,15 @@ static int write_metrics(struct training *training, json_t *object) {
     return rc;
 }
 
+static int wants_gradients(void *context, int64_t index) {
+    const struct training *training = context;
+    return training->is_verbose && (index == training->first || (index + 1) % NORMS_INTERVAL == 0);
+}
+
 static int on_gradients(void *context, int64_t index) {
     struct training *training = context;
-    if (!training->is_verbose || (index != training->first && (index + 1) % NORMS_INTERVAL != 0))
-        return 0;
     progress_end(&training->progress);
-    return norms_log(training->replica, index);
+    return norms_log(team_replica(training->crew.team, 0), index);
 }
 
 static void show_progress(struct training *training, const struct iteration *it) {
@@ -92,17 +95,25 @@ static int on_epoch(void *context, int64_t epoch, const struct evaluation *e) {
     return e ? write_metrics(training, evaluation_json(epoch, e)) : 0;
 }
 
+/* What is saved must be what all devices agree upon. */
+static int save(struct training *training, const struct trainer_state *state) {
+    if (team_size(training->crew.team) > 1)
+        TRY(team_check(training->crew.team, NULL));
+    return run_save(&training->run, team_replica(training->crew.team, 0), state);
+}
+
 static int on_done(void *context, const struct trainer_state *state) {
     struct training *training = context;
     int64_t per_epoch = loader_batches_per_epoch(training->train, training->job.net->options.batch);
     int is_end = state->iteration == training->iterations, number = interrupt_signal();
     if (is_end || number || run_is_save_time(&training->run, state, per_epoch))
-        TRY(run_save(&training->run, training->replica, state));
+        TRY(save(training, state));
     return number && !is_end;
 }
 
 struct trainer_listener training_listener(struct training *training) {
-    return (struct trainer_listener){.gradients = on_gradients,
+    return (struct trainer_listener){.wants_gradients = wants_gradients,
+                                     .gradients = on_gradients,
                                      .iteration = on_iteration,
                                      .epoch = on_epoch,
                                      .done = on_done,

@@ -3,16 +3,15 @@
 #define CLI_TRAINING_H
 
 #include "base/progress.h"
-#include "cli/cli.h"
+#include "cli/crew.h"
 #include "train/run.h"
 #include "train/trainer.h"
 
 struct training {
     struct job job;
-    struct device *device;
     struct dataset *train, *test;
     struct statistics statistics; /* of the training pictures, for pca_noise */
-    struct replica *replica;
+    struct crew crew;
     struct run run;
     struct trainer_state state;
     int64_t iterations; /* of the whole training */

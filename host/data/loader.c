@@ -2,11 +2,13 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/rng.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,6 +33,7 @@ struct worker {
     pthread_t thread;
     uint8_t *bytes; /* an encoded picture */
     size_t room;
+    int row; /* of the trace */
 };
 
 struct loader {
@@ -249,6 +252,19 @@ static int prepare(struct worker *worker, const struct work *work) {
     return 0;
 }
 
+static int prepare_traced(struct worker *worker, const struct work *work) {
+    struct trace *trace = worker->loader->options.trace;
+    if (!trace)
+        return prepare(worker, work);
+    double start = clock_seconds();
+    int rc = prepare(worker, work);
+    char name[64];
+    (void)snprintf(name, sizeof name, "batch %" PRId64 ", %d samples", work->slot->batch.index + 1,
+                   work->end - work->begin);
+    trace_span(trace, worker->row, name, start, clock_seconds());
+    return rc;
+}
+
 static void *thread_main(void *argument) {
     struct worker *worker = argument;
     struct loader *loader = worker->loader;
@@ -256,7 +272,7 @@ static void *thread_main(void *argument) {
     pthread_mutex_lock(&loader->lock);
     while (wait_for_work(loader, &work)) {
         pthread_mutex_unlock(&loader->lock);
-        int rc = prepare(worker, &work);
+        int rc = prepare_traced(worker, &work);
         pthread_mutex_lock(&loader->lock);
         if (rc < 0)
             fail(loader, rc);
@@ -305,6 +321,8 @@ static int start_threads(struct loader *loader) {
     for (; loader->started < count; loader->started++) {
         struct worker *worker = &loader->workers[loader->started];
         worker->loader = loader;
+        if (loader->options.trace)
+            TRY(worker->row = trace_row(loader->options.trace, "loader", "thread"));
         int failed = pthread_create(&worker->thread, NULL, thread_main, worker);
         if (failed)
             return error_set(ERROR_SYSTEM, "cannot start %d threads that load data: %s", count,

@@ -12,6 +12,7 @@
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 
+#include "base/trace.h"
 #include "data/augment.h"
 #include "data/dataset.h"
 
@@ -27,6 +28,7 @@ struct loader_options {
     int is_training; /* augment; otherwise the crop in the middle */
     struct augment_options augment;
     const struct colour_components *colours; /* for pca_noise; must outlive the loader */
+    struct trace *trace; /* shows what each thread prepares; must outlive the loader. NULL: none */
 };
 
 struct batch {

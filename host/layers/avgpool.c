@@ -87,6 +87,20 @@ static int backward(const struct layer_run *run) {
     return LAUNCH(run->kernels[BACKWARD], BUFFER(run->dy), BUFFER(run->dx[0]));
 }
 
+static struct element reference(const struct layer_values *values, struct result_index i) {
+    struct shape in = values->layer->inputs[0];
+    struct window window = window_of(values->layer->description, in);
+    struct reference_pool shape = {.n = values->y.tiling.batch,
+                                   .in = in,
+                                   .out = values->layer->plan.output,
+                                   .size_h = window.h,
+                                   .size_w = window.w,
+                                   .stride = window.stride,
+                                   .before = window.before};
+    return i.result == RESULT_OUTPUT ? element_avgpool_forward(&shape, &values->x[0], i.n, i.at)
+                                     : element_avgpool_backward(&shape, &values->dy, i.n, i.at);
+}
+
 static const char *const aliases[] = {"avg", NULL};
 
 const struct layer_type layer_avgpool = {
@@ -100,4 +114,5 @@ const struct layer_type layer_avgpool = {
     .kernels = kernels,
     .forward = forward,
     .backward = backward,
+    .reference = reference,
 };

@@ -147,6 +147,22 @@ static int backward(const struct layer_run *run) {
     return multiply(run, BACKWARD_DATA, run->parameters[0], run->dy, run->dx[0]);
 }
 
+static struct element reference(const struct layer_values *values, struct result_index i) {
+    const struct connected *connected = values->layer->description;
+    enum activation activation = (enum activation)connected->activation;
+    struct slope dz = {values->y, values->dy, activation};
+    if (i.result == RESULT_OUTPUT)
+        return element_activate(element_connected_forward(&values->x[0], values->parameters[0],
+                                                          values->parameters[1], i.n, i.at),
+                                activation);
+    if (i.result == RESULT_INPUT_GRADIENT)
+        return element_connected_data(&dz, values->parameters[0],
+                                      (int)shape_elements(values->layer->inputs[0]), i.n, i.at);
+    double start = (double)values->gradients[i.which][i.at];
+    return i.which == 0 ? element_connected_weight(&dz, &values->x[0], start, i.at)
+                        : element_bias(&dz, start, (int)i.at);
+}
+
 static const char *const aliases[] = {"conn", NULL};
 
 const struct layer_type layer_connected = {
@@ -160,4 +176,5 @@ const struct layer_type layer_connected = {
     .kernels = kernels,
     .forward = forward,
     .backward = backward,
+    .reference = reference,
 };

@@ -332,6 +332,28 @@ static int backward(const struct layer_run *run) {
                   BUFFER(run->dx[0]));
 }
 
+static struct element reference(const struct layer_values *values, struct result_index i) {
+    const struct convolutional *conv = values->layer->description;
+    enum activation activation = (enum activation)conv->activation;
+    struct slope dz = {values->y, values->dy, activation};
+    struct reference_conv shape = {.n = values->y.tiling.batch,
+                                   .in = values->layer->inputs[0],
+                                   .out = values->layer->plan.output,
+                                   .size = conv->size,
+                                   .stride = conv->stride,
+                                   .padding = padding_of(conv),
+                                   .groups = conv->groups};
+    if (i.result == RESULT_OUTPUT)
+        return element_activate(element_conv_forward(&shape, &values->x[0], values->parameters[0],
+                                                     values->parameters[1], i.n, i.at),
+                                activation);
+    if (i.result == RESULT_INPUT_GRADIENT)
+        return element_conv_data(&shape, &dz, values->parameters[0], i.n, i.at);
+    double start = (double)values->gradients[i.which][i.at];
+    return i.which == 0 ? element_conv_filter(&shape, &dz, &values->x[0], start, i.at)
+                        : element_bias(&dz, start, (int)i.at);
+}
+
 static const char *const aliases[] = {"conv", NULL};
 
 const struct layer_type layer_convolutional = {
@@ -345,4 +367,5 @@ const struct layer_type layer_convolutional = {
     .kernels = kernels,
     .forward = forward,
     .backward = backward,
+    .reference = reference,
 };

@@ -59,6 +59,23 @@ static int backward(const struct layer_run *run) {
                   SCALAR(run->count), SCALAR(run->gradient_scale));
 }
 
+static struct element reference(const struct layer_values *values, struct result_index i) {
+    const struct cost *cost = values->layer->description;
+    enum reference_cost kind = cost->kind ? REFERENCE_LOGISTIC : REFERENCE_SSE;
+    const float *truth = values->truth + (int64_t)i.n * values->layer->plan.output.c;
+    switch (i.result) {
+    case RESULT_OUTPUT:
+        return element_cost_forward(&values->x[0], kind, i.n, i.at);
+    case RESULT_LOSS:
+        return element_cost_loss(&values->x[0], kind, truth, i.n);
+    case RESULT_RANK: /* numbers have none */
+        return values->labels ? element_rank(&values->x[0], values->labels[i.n], i.n)
+                              : (struct element){0};
+    default:
+        return element_cost_backward(&values->y, truth, values->gradient_scale, i.n, i.at);
+    }
+}
+
 const struct layer_type layer_cost = {
     .name = "cost",
     .help = "the cost of a regression; ends a net",
@@ -69,4 +86,5 @@ const struct layer_type layer_cost = {
     .kernels = kernels,
     .forward = forward,
     .backward = backward,
+    .reference = reference,
 };

@@ -55,6 +55,19 @@ static int backward(const struct layer_run *run) {
     return run->dx[0] ? drop(run, run->dy, run->dx[0]) : 0;
 }
 
+static struct element reference(const struct layer_values *values, struct result_index i) {
+    const struct dropout *dropout = values->layer->description;
+    const struct tensor *from = i.result == RESULT_OUTPUT ? &values->x[0] : &values->dy;
+    uint32_t words[4];
+    const uint32_t place[4] = {(uint32_t)(i.at / 4), (uint32_t)i.n + values->first_sample,
+                               values->iteration, values->index};
+    rng_words(words, values->seed, RNG_DROPOUT, place);
+    double value = tensor_at(from, i.n, i.at) / (1 - dropout->probability);
+    if (words[i.at % 4] < (uint32_t)(dropout->probability * 4294967296.0))
+        value = 0;
+    return element_of(value, 4, value);
+}
+
 const struct layer_type layer_dropout = {
     .name = "dropout",
     .help = "in training, drops elements at random, and scales up what it keeps",
@@ -65,4 +78,5 @@ const struct layer_type layer_dropout = {
     .kernels = kernels,
     .forward = forward,
     .backward = backward,
+    .reference = reference,
 };

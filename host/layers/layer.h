@@ -13,6 +13,7 @@
 #include "cl/kernel.h"
 #include "cl/target.h"
 #include "layers/initialiser.h"
+#include "reference/element.h"
 
 enum {
     LAYER_INPUTS_MAX = 2,
@@ -91,6 +92,37 @@ struct layer_run {
     float gradient_scale;  /* 1 / samples of the global batch */
 };
 
+/* The same on the host, for the doctor: what a pass worked on, activations tiled as on the device.
+ */
+struct layer_values {
+    const struct layer *layer;
+    struct tensor x[LAYER_INPUTS_MAX];
+    struct tensor y; /* as the device computed it */
+    struct tensor dy;
+    const float *parameters[LAYER_PARAMETERS_MAX];
+    const float *gradients[LAYER_PARAMETERS_MAX]; /* before the pass */
+    const int32_t *labels;                        /* per sample, for TRUTH_LABELS */
+    const float *truth;                           /* [N][K]: the numbers, or 1 for the label */
+    uint32_t seed, iteration, index, first_sample;
+    double gradient_scale;
+};
+
+/* What passes compute. */
+enum layer_result {
+    RESULT_OUTPUT,
+    RESULT_INPUT_GRADIENT, /* of input `which` */
+    RESULT_GRADIENT,       /* of parameter `which`, added to what was there */
+    RESULT_LOSS,
+    RESULT_RANK,
+};
+
+/* An element of one: (n, at) of an activation, `at` of a parameter, n of a loss or a rank. */
+struct result_index {
+    enum layer_result result;
+    int which, n;
+    int64_t at;
+};
+
 struct layer_type {
     const char *name;           /* of its section in a config */
     const char *const *aliases; /* other names, NULL-terminated, or NULL */
@@ -110,6 +142,9 @@ struct layer_type {
     /* Enqueue. */
     int (*forward)(const struct layer_run *run);
     int (*backward)(const struct layer_run *run);
+
+    /* What an element of a result should be, after forward and backward passes in training. */
+    struct element (*reference)(const struct layer_values *values, struct result_index index);
 };
 
 /* All layer types, NULL-terminated. */

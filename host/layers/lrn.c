@@ -80,6 +80,19 @@ static int backward(const struct layer_run *run) {
                   BUFFER(run->dy), BUFFER(run->dx[0]));
 }
 
+static struct element reference(const struct layer_values *values, struct result_index i) {
+    const struct lrn *lrn = values->layer->description;
+    struct reference_lrn shape = {.n = values->y.tiling.batch,
+                                  .shape = values->layer->inputs[0],
+                                  .size = lrn->size,
+                                  .k = lrn->k,
+                                  .alpha = lrn->alpha,
+                                  .beta = lrn->beta};
+    return i.result == RESULT_OUTPUT
+               ? element_lrn_forward(&shape, &values->x[0], i.n, i.at)
+               : element_lrn_backward(&shape, &values->x[0], &values->dy, i.n, i.at);
+}
+
 const struct layer_type layer_lrn = {
     .name = "lrn",
     .help = "local response normalisation across channels: x / (k + alpha * sum of x^2)^beta",
@@ -90,4 +103,5 @@ const struct layer_type layer_lrn = {
     .kernels = kernels,
     .forward = forward,
     .backward = backward,
+    .reference = reference,
 };

@@ -74,6 +74,20 @@ static int backward(const struct layer_run *run) {
     return LAUNCH(run->kernels[BACKWARD], BUFFER(run->dy), BUFFER(run->keep), BUFFER(run->dx[0]));
 }
 
+static struct element reference(const struct layer_values *values, struct result_index i) {
+    const struct maxpool *pool = values->layer->description;
+    struct reference_pool shape = {.n = values->y.tiling.batch,
+                                   .in = values->layer->inputs[0],
+                                   .out = values->layer->plan.output,
+                                   .size_h = size_of(pool),
+                                   .size_w = size_of(pool),
+                                   .stride = pool->stride,
+                                   .before = padding_of(pool) / 2};
+    return i.result == RESULT_OUTPUT
+               ? element_maxpool_forward(&shape, &values->x[0], i.n, i.at)
+               : element_maxpool_backward(&shape, &values->x[0], &values->dy, i.n, i.at);
+}
+
 static const char *const aliases[] = {"max", NULL};
 
 const struct layer_type layer_maxpool = {
@@ -87,4 +101,5 @@ const struct layer_type layer_maxpool = {
     .kernels = kernels,
     .forward = forward,
     .backward = backward,
+    .reference = reference,
 };

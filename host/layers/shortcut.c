@@ -55,6 +55,22 @@ static int backward(const struct layer_run *run) {
     return 0;
 }
 
+static struct element reference(const struct layer_values *values, struct result_index i) {
+    const struct shortcut *shortcut = values->layer->description;
+    enum activation activation = (enum activation)shortcut->activation;
+    struct slope dz = {values->y, values->dy, activation};
+    struct sum sum = {0};
+    if (i.result == RESULT_INPUT_GRADIENT) {
+        sum_add_slope(&sum, &dz, i.n, i.at, 1);
+        return sum_element(&sum);
+    }
+    for (int k = 0; k < 2; k++) {
+        double term = tensor_at(&values->x[k], i.n, i.at);
+        sum_add(&sum, term, term);
+    }
+    return element_activate(sum_element(&sum), activation);
+}
+
 const struct layer_type layer_shortcut = {
     .name = "shortcut",
     .help = "adds the output of another layer, named by `from`",
@@ -65,4 +81,5 @@ const struct layer_type layer_shortcut = {
     .kernels = kernels,
     .forward = forward,
     .backward = backward,
+    .reference = reference,
 };

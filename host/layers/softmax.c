@@ -61,6 +61,22 @@ static int backward(const struct layer_run *run) {
                   SCALAR(run->count), SCALAR(run->gradient_scale));
 }
 
+static struct element reference(const struct layer_values *values, struct result_index i) {
+    const struct softmax *softmax = values->layer->description;
+    int label = values->labels[i.n];
+    switch (i.result) {
+    case RESULT_OUTPUT:
+        return element_softmax_forward(&values->x[0], softmax->temperature, i.n, i.at);
+    case RESULT_LOSS:
+        return element_softmax_loss(&values->x[0], softmax->temperature, label, i.n);
+    case RESULT_RANK:
+        return element_rank(&values->x[0], label, i.n);
+    default:
+        return element_softmax_backward(&values->y, softmax->temperature, values->gradient_scale,
+                                        label, i.n, i.at);
+    }
+}
+
 static const char *const aliases[] = {"soft", NULL};
 
 const struct layer_type layer_softmax = {
@@ -74,4 +90,5 @@ const struct layer_type layer_softmax = {
     .kernels = kernels,
     .forward = forward,
     .backward = backward,
+    .reference = reference,
 };

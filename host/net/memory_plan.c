@@ -1,6 +1,7 @@
 #include "net/memory_plan.h"
 
 #include "base/error.h"
+#include "net/parameter_layout.h"
 
 #include <stdlib.h>
 
@@ -12,6 +13,32 @@ int memory_plan_needs_dx(const struct net *net, int input_gradient, int i, int k
     if (net->nodes[i].inputs[k] == NET_INPUT)
         return input_gradient;
     return net->nodes[i].needs_dx[k] || input_gradient;
+}
+
+int memory_plan_needs_any_dx(const struct net *net, int input_gradient, int i) {
+    int needed = 0;
+    for (int k = 0; k < net->nodes[i].layer.type->input_count; k++)
+        needed |= memory_plan_needs_dx(net, input_gradient, i, k);
+    return needed;
+}
+
+size_t memory_plan_piece_max(const struct device_info *device, size_t limit) {
+    size_t most = device->allocation_max ? (size_t)device->allocation_max : SIZE_MAX;
+    return limit && limit < most ? limit : most;
+}
+
+int memory_plan_options_for(struct memory_plan_options *out, const struct target *target,
+                            int is_training, int input_gradient, size_t segment_max) {
+    size_t alignment = target->device.alignment;
+    if (alignment > PARAMETERS_BLOCK * sizeof(float))
+        return error_set(ERROR_DEVICE, "device %d (%s): alignment to %zu bytes is not supported",
+                         target->device.index, target->device.name, alignment);
+    *out = (struct memory_plan_options){.tiling = target->tiling,
+                                        .is_training = is_training,
+                                        .input_gradient = input_gradient,
+                                        .alignment = alignment > 128 ? alignment : 128,
+                                        .segment_max = segment_max};
+    return 0;
 }
 
 /* When the output of layer i (or the data, for NET_INPUT) is read for the last time, and, in

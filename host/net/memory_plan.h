@@ -8,6 +8,8 @@
 
 #include "net/net.h"
 
+#include "cl/target.h"
+
 /* A piece of memory that is wanted from one step to another. */
 struct memory_slot {
     size_t bytes; /* 0: not wanted */
@@ -41,6 +43,14 @@ struct memory_plan_options {
     size_t segment_max; /* no buffer may be larger; 0: no limit */
 };
 
+/* The options for a target, no buffer above segment_max. An alignment that no layout here serves is
+ * ERROR_DEVICE. */
+int memory_plan_options_for(struct memory_plan_options *out, const struct target *target,
+                            int is_training, int input_gradient, size_t segment_max);
+
+/* The largest allocation that the device allows, or `limit` where that is less and not 0. */
+size_t memory_plan_piece_max(const struct device_info *device, size_t limit);
+
 /* A single slot above segment_max is ERROR_DEVICE, naming the layer and the bytes. Free with
  * memory_plan_free. */
 int memory_plan_create(struct memory_plan *plan, const struct net *net,
@@ -50,5 +60,8 @@ void memory_plan_free(struct memory_plan *plan);
 
 /* Whether the gradient with respect to the k-th input of layer i is computed at all. */
 int memory_plan_needs_dx(const struct net *net, int input_gradient, int i, int k);
+
+/* Whether that of any of them is, in training. */
+int memory_plan_needs_any_dx(const struct net *net, int input_gradient, int i);
 
 #endif

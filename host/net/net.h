@@ -35,6 +35,7 @@ struct net_options {
     int seed;
     int keep, save_iterations; /* checkpoints */
     double save_minutes;
+    double bucket; /* MiB of gradients that devices exchange at once */
 };
 
 extern const struct option net_option_table[];

@@ -41,37 +41,22 @@ struct parameters {
 /* Deals the parameters out to segments, in order. */
 static int place_parameters(struct parameters *parameters, size_t bytes_max) {
     const struct net *net = parameters->net;
-    size_t segment_max = bytes_max / sizeof(float) / PARAMETERS_BLOCK * PARAMETERS_BLOCK;
-    size_t used = 0;
+    struct parameter_layout layout;
+    TRY(parameter_layout_create(&layout, net, device_info(parameters->device), bytes_max));
     parameters->places = calloc((size_t)net->parameter_count + 1, sizeof *parameters->places);
     parameters->segments = calloc((size_t)net->parameter_count + 1, sizeof *parameters->segments);
-    if (!parameters->places || !parameters->segments)
-        return error_no_memory("the parameters", sizeof *parameters->places);
-    for (int i = 0; i < net->parameter_count; i++) {
-        const struct layer *layer;
-        const struct parameter *parameter = net_parameter(net, i, &layer);
-        struct place *place = &parameters->places[i];
-        place->elements = (size_t)parameter_elements(parameter);
-        size_t padded =
-            (place->elements + PARAMETERS_BLOCK - 1) / PARAMETERS_BLOCK * PARAMETERS_BLOCK;
-        if (padded > segment_max)
-            return error_set(ERROR_DEVICE,
-                             "device %d (%s): %s.%s takes %.1f MiB, and the device gives at most "
-                             "%.1f MiB in one piece",
-                             device_info(parameters->device)->index,
-                             device_info(parameters->device)->name, layer->name, parameter->name,
-                             (double)padded * sizeof(float) / (1 << 20),
-                             (double)segment_max * sizeof(float) / (1 << 20));
-        if (parameters->segment_count == 0 || used + padded > segment_max) {
-            parameters->segment_count++;
-            used = 0;
-        }
-        place->segment = parameters->segment_count - 1;
-        place->offset = used;
-        used += padded;
-        parameters->segments[place->segment].elements = used;
-    }
-    return 0;
+    int rc = parameters->places && parameters->segments
+                 ? 0
+                 : error_no_memory("the parameters", sizeof *parameters->places);
+    for (int i = 0; rc == 0 && i < net->parameter_count; i++)
+        parameters->places[i] = (struct place){.segment = layout.places[i].segment,
+                                               .offset = layout.places[i].offset,
+                                               .elements = layout.places[i].elements};
+    for (int i = 0; rc == 0 && i < layout.segment_count; i++)
+        parameters->segments[i].elements = layout.segments[i];
+    parameters->segment_count = rc == 0 ? layout.segment_count : 0;
+    parameter_layout_free(&layout);
+    return rc;
 }
 
 static int create_segment(struct parameters *parameters, int index) {

@@ -7,9 +7,7 @@
 #ifndef NET_PARAMETERS_H
 #define NET_PARAMETERS_H
 
-#include "net/net.h"
-
-enum { PARAMETERS_BLOCK = 256 };
+#include "net/parameter_layout.h"
 
 struct parameters;
 

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "layers/trust.h"
 #include "net/memory_plan.h"
 #include "net/parameters.h"
 
@@ -49,17 +50,9 @@ static struct node_state *state_of(struct replica *replica, int i) {
     return i == NET_INPUT ? &replica->data : &replica->nodes[i];
 }
 
-static size_t least(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 /* The largest allocation that this replica may make. */
 static size_t allocation_max(const struct replica *replica) {
-    size_t limit = (size_t)replica->target.device.allocation_max;
-    if (limit == 0)
-        limit = SIZE_MAX;
-    return replica->options.allocation_limit ? least(limit, replica->options.allocation_limit)
-                                             : limit;
+    return memory_plan_piece_max(&replica->target.device, replica->options.allocation_limit);
 }
 
 /* ---- activations and kernels ---- */
@@ -72,17 +65,9 @@ static int create_slot(struct replica *replica, struct buffer **out,
 }
 
 static int create_activations(struct replica *replica) {
-    size_t alignment = replica->target.device.alignment;
-    if (alignment > PARAMETERS_BLOCK * sizeof(float))
-        return error_set(ERROR_DEVICE, "device %d (%s): alignment to %zu bytes is not supported",
-                         replica->target.device.index, replica->target.device.name, alignment);
-    struct memory_plan_options options = {
-        .tiling = replica->target.tiling,
-        .is_training = replica->options.is_training,
-        .input_gradient = replica->options.input_gradient,
-        .alignment = alignment > 128 ? alignment : 128,
-        .segment_max = allocation_max(replica),
-    };
+    struct memory_plan_options options;
+    TRY(memory_plan_options_for(&options, &replica->target, replica->options.is_training,
+                                replica->options.input_gradient, allocation_max(replica)));
     int rc = memory_plan_create(&replica->plan, replica->net, &options);
     if (rc < 0)
         return error_prefix(rc, "device %d (%s): ", replica->target.device.index,
@@ -106,12 +91,8 @@ static int create_activations(struct replica *replica) {
 }
 
 static int needs_any_dx(const struct replica *replica, int i) {
-    int needed = 0;
-    if (replica->options.is_training) {
-        for (int k = 0; k < replica->net->nodes[i].layer.type->input_count; k++)
-            needed |= memory_plan_needs_dx(replica->net, replica->options.input_gradient, i, k);
-    }
-    return needed;
+    return replica->options.is_training &&
+           memory_plan_needs_any_dx(replica->net, replica->options.input_gradient, i);
 }
 
 static int create_add(struct replica *replica, struct node_state *state) {
@@ -130,11 +111,13 @@ static int create_kernels(struct replica *replica) {
     for (int i = 0; i < replica->net->count; i++) {
         const struct layer *layer = &replica->net->nodes[i].layer;
         struct node_state *state = &replica->nodes[i];
-        layer->type->kernels(layer, &replica->target, needs_any_dx(replica, i),
-                             replica->options.truth_kind, &state->specs);
+        TRY(trust_choose_kernels(layer, &replica->target, needs_any_dx(replica, i),
+                                 replica->options.truth_kind, &state->specs));
         for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-            if (state->specs.specs[k].file)
-                TRY(kernel_create(&state->kernels[k], replica->device, &state->specs.specs[k]));
+            if (!state->specs.specs[k].file)
+                continue;
+            TRY(kernel_create(&state->kernels[k], replica->device, &state->specs.specs[k]));
+            kernel_set_label(state->kernels[k], layer->name);
         }
         if (state->specs.scratch_bytes > scratch_bytes)
             scratch_bytes = state->specs.scratch_bytes;
@@ -276,6 +259,10 @@ int replica_micro_batch(const struct replica *replica) {
     return replica->options.micro_batch;
 }
 
+int replica_count(const struct replica *replica) {
+    return replica->count;
+}
+
 /* ---- parameters, from and to the host ---- */
 
 int replica_write_parameter(struct replica *replica, int index, const float *values) {
@@ -324,7 +311,7 @@ static int hash_tensors(struct replica *replica, tensor_reader *read, XXH3_state
 int replica_digest(struct replica *replica, uint64_t *digest) {
     XXH3_state_t *state = XXH3_createState();
     if (!state)
-        return error_no_memory("a digest", sizeof state);
+        return error_no_memory("a digest", 0);
     (void)XXH3_64bits_reset(state);
     int rc = hash_tensors(replica, replica_read_parameter, state);
     if (rc == 0 && replica->options.is_training)
@@ -598,57 +585,4 @@ int replica_visit_outputs(struct replica *replica, const struct step *step, repl
     int rc = visit_all(replica, visit, context, values);
     free(values);
     return rc;
-}
-
-static int all_finite(const float *values, int64_t count) {
-    for (int64_t i = 0; i < count; i++) {
-        if (!isfinite(values[i]))
-            return 0;
-    }
-    return 1;
-}
-
-static int find_in_parameters(struct replica *replica, char *text, size_t size) {
-    int rc = 0;
-    for (int i = 0; rc == 0 && i < replica->net->parameter_count; i++) {
-        const struct layer *layer;
-        const struct parameter *parameter = net_parameter(replica->net, i, &layer);
-        size_t elements = (size_t)parameter_elements(parameter);
-        float *values = calloc(elements, sizeof *values);
-        if (!values)
-            return error_no_memory("a parameter", elements * sizeof *values);
-        rc = replica_read_parameter(replica, i, values);
-        if (rc == 0 && !all_finite(values, (int64_t)elements)) {
-            (void)snprintf(text, size, "the parameter %s.%s", layer->name, parameter->name);
-            rc = 1;
-        }
-        free(values);
-    }
-    return rc;
-}
-
-struct search {
-    const struct replica *replica;
-    char *text;
-    size_t size;
-};
-
-static int find_in_output(void *context, int layer, struct shape shape, const float *values) {
-    struct search *search = context;
-    const struct replica *replica = search->replica;
-    if (all_finite(values, replica->count * shape_elements(shape)))
-        return 0;
-    if (layer == NET_INPUT)
-        (void)snprintf(search->text, search->size, "the data");
-    else
-        (void)snprintf(search->text, search->size, "the output of layer %d (%s)", layer,
-                       replica->net->nodes[layer].layer.name);
-    return 1;
-}
-
-int replica_find_nonfinite(struct replica *replica, const struct step *step, char *text,
-                           size_t size) {
-    struct search search = {.replica = replica, .text = text, .size = size};
-    int rc = find_in_parameters(replica, text, size);
-    return rc ? rc : replica_visit_outputs(replica, step, find_in_output, &search);
 }

@@ -39,6 +39,9 @@ struct device *replica_device(const struct replica *replica);
 /* The most samples of a pass. */
 int replica_micro_batch(const struct replica *replica);
 
+/* Samples of the last pass. */
+int replica_count(const struct replica *replica);
+
 /* Makes it another number; parameters, gradients, velocity and the mean stay, all else is built
  * anew. When that fails the replica can only be freed. Nothing may be staged. */
 int replica_resize(struct replica *replica, int micro_batch);

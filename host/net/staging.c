@@ -21,8 +21,6 @@ struct slot {
     int is_bytes;
 };
 
-enum { SLOTS = 2 };
-
 struct staging {
     const struct net *net;
     struct device *device;
@@ -31,17 +29,35 @@ struct staging {
     struct kernel *input_bytes, *input_floats;
     struct mean mean;           /* no values: none was set */
     struct buffer *mean_values; /* zeros, or those of mean */
-    struct slot slots[SLOTS];
+    struct slot slots[STAGING_SLOTS];
     int current;   /* the slot of the last forward pass */
     int is_staged; /* the other slot holds what the next one is for */
 };
+
+static size_t sample_bytes(const struct net *net, int is_floats) {
+    return is_floats ? (size_t)shape_elements(net->input) * sizeof(float)
+                     : (size_t)shape_elements(net->frame);
+}
+
+struct staging_bytes staging_bytes(const struct net *net, struct tiling tiling,
+                                   enum truth truth_kind, int is_floats, int mean_by_pixel) {
+    size_t padded = (size_t)tiling.tiles * (size_t)tiling.tile;
+    size_t numbers = truth_kind == TRUTH_NUMBERS ? (size_t)net_loss(net)->plan.output.c : 1;
+    size_t means = mean_by_pixel ? (size_t)shape_elements(net->frame) : (size_t)net->input.c;
+    return (struct staging_bytes){
+        .samples = sample_bytes(net, is_floats) * (size_t)tiling.batch,
+        .views = padded * sizeof(struct view),
+        .truth = padded * numbers * sizeof(float), /* a label is an int32_t, of the same size */
+        .mean = means * sizeof(float),
+    };
+}
 
 static struct slot *current_slot(struct staging *staging) {
     return &staging->slots[staging->current];
 }
 
 static struct slot *next_slot(struct staging *staging) {
-    return &staging->slots[(staging->current + 1) % SLOTS];
+    return &staging->slots[(staging->current + 1) % STAGING_SLOTS];
 }
 
 static void define_input(struct kernel_spec *spec, const struct staging *staging) {
@@ -83,16 +99,14 @@ static int create_input_floats(struct staging *staging) {
 }
 
 static int create_slot(struct staging *staging, struct slot *slot) {
-    struct tiling tiling = staging->target.tiling;
-    size_t padded = (size_t)tiling.tiles * (size_t)tiling.tile, truth = padded * sizeof(int32_t);
-    if (staging->truth_kind == TRUTH_NUMBERS)
-        truth = padded * sizeof(float) * (size_t)net_loss(staging->net)->plan.output.c;
-    slot->host_truth = calloc(1, truth);
-    slot->host_views = calloc(padded, sizeof *slot->host_views);
+    struct staging_bytes bytes =
+        staging_bytes(staging->net, staging->target.tiling, staging->truth_kind, 0, 0);
+    slot->host_truth = calloc(1, bytes.truth);
+    slot->host_views = calloc(1, bytes.views);
     if (!slot->host_truth || !slot->host_views)
-        return error_no_memory("truths", truth);
-    TRY(buffer_create(&slot->views, staging->device, padded * sizeof *slot->host_views, "views"));
-    return buffer_create(&slot->truth, staging->device, truth, "truths");
+        return error_no_memory("truths", bytes.truth);
+    TRY(buffer_create(&slot->views, staging->device, bytes.views, "views"));
+    return buffer_create(&slot->truth, staging->device, bytes.truth, "truths");
 }
 
 static void free_slot(struct slot *slot) {
@@ -106,7 +120,7 @@ static void free_slot(struct slot *slot) {
 }
 
 static int create_parts(struct staging *staging) {
-    for (int i = 0; i < SLOTS; i++)
+    for (int i = 0; i < STAGING_SLOTS; i++)
         TRY(create_slot(staging, &staging->slots[i]));
     TRY(create_input_bytes(staging, &staging->input_bytes, 0));
     TRY(create_input_floats(staging));
@@ -135,7 +149,7 @@ int staging_create(struct staging **out, const struct net *net, struct device *d
 void staging_free(struct staging *staging) {
     if (!staging)
         return;
-    for (int i = 0; i < SLOTS; i++)
+    for (int i = 0; i < STAGING_SLOTS; i++)
         free_slot(&staging->slots[i]);
     kernel_free(staging->input_bytes);
     kernel_free(staging->input_floats);
@@ -233,8 +247,8 @@ static void copy_truth(const struct staging *staging, struct slot *slot,
 
 /* Makes room for a whole micro-batch of such samples. Those who read the old room, if any, keep it
  * alive. */
-static int reserve_samples(struct staging *staging, struct slot *slot, size_t sample_bytes) {
-    size_t bytes = sample_bytes * (size_t)staging->target.tiling.batch;
+static int reserve_samples(struct staging *staging, struct slot *slot, size_t each) {
+    size_t bytes = each * (size_t)staging->target.tiling.batch;
     if (slot->samples && buffer_bytes(slot->samples) >= bytes)
         return 0;
     buffer_free(slot->samples);
@@ -244,14 +258,12 @@ static int reserve_samples(struct staging *staging, struct slot *slot, size_t sa
 
 int staging_send(struct staging *staging, const struct samples *samples) {
     struct slot *slot = next_slot(staging);
-    const struct net *net = staging->net;
     int is_bytes = samples->bytes != NULL;
-    size_t sample_bytes = is_bytes ? (size_t)shape_elements(net->frame)
-                                   : (size_t)shape_elements(net->input) * sizeof(float);
+    size_t each = sample_bytes(staging->net, !is_bytes);
     assert(samples->count > 0 && samples->count <= staging->target.tiling.batch);
     if (!is_bytes && staging->mean.by_pixel)
         return error_set(ERROR_INPUT, "a mean by pixel is for pictures, not for numbers");
-    TRY(reserve_samples(staging, slot, sample_bytes));
+    TRY(reserve_samples(staging, slot, each));
     TRY(mark_wait(staging->device, &slot->sent)); /* of the last time: host_truth is still read */
     copy_views(staging, slot->host_views, is_bytes ? samples->views : NULL, samples->count);
     copy_truth(staging, slot, samples);
@@ -259,8 +271,7 @@ int staging_send(struct staging *staging, const struct samples *samples) {
     slot->is_bytes = is_bytes;
 
     const void *values = is_bytes ? (const void *)samples->bytes : samples->floats;
-    TRY(buffer_transfer(slot->samples, (size_t)samples->count * sample_bytes, values, &slot->read,
-                        NULL));
+    TRY(buffer_transfer(slot->samples, (size_t)samples->count * each, values, &slot->read, NULL));
     TRY(buffer_transfer(slot->views, buffer_bytes(slot->views), slot->host_views, NULL, NULL));
     TRY(buffer_transfer(slot->truth, buffer_bytes(slot->truth), slot->host_truth, NULL,
                         &slot->sent));
@@ -269,7 +280,7 @@ int staging_send(struct staging *staging, const struct samples *samples) {
 }
 
 int staging_wait(struct staging *staging) {
-    for (int i = 0; i < SLOTS; i++)
+    for (int i = 0; i < STAGING_SLOTS; i++)
         TRY(mark_wait(staging->device, &staging->slots[i].sent));
     return 0;
 }
@@ -288,7 +299,7 @@ int staging_advance(struct staging *staging) {
     assert(staging->is_staged);
     /* All that reads the slot of the last pass was enqueued by now. */
     TRY(device_mark(staging->device, &current_slot(staging)->read));
-    staging->current = (staging->current + 1) % SLOTS;
+    staging->current = (staging->current + 1) % STAGING_SLOTS;
     staging->is_staged = 0;
     return device_wait_for(staging->device, &current_slot(staging)->sent);
 }

@@ -21,6 +21,17 @@ struct samples {
 
 struct staging;
 
+/* Bytes of what staging allocates: of each of its two slots, and of the mean. */
+enum { STAGING_SLOTS = 2 };
+struct staging_bytes {
+    size_t samples; /* made when they first come */
+    size_t views, truth, mean;
+};
+
+/* What a net takes with a tiling, for samples as bytes of frames or as floats. */
+struct staging_bytes staging_bytes(const struct net *net, struct tiling tiling,
+                                   enum truth truth_kind, int is_floats, int mean_by_pixel);
+
 /* The net and the device must outlive it. Free with staging_free, when the device is idle. */
 int staging_create(struct staging **out, const struct net *net, struct device *device,
                    const struct target *target, enum truth truth_kind);

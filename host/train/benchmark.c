@@ -8,7 +8,7 @@
 
 /* Samples of noise. */
 struct synthetic {
-    struct samples samples;
+    int count;
     uint8_t *bytes;
     int32_t *labels;
 };
@@ -18,11 +18,12 @@ static void free_synthetic(struct synthetic *data) {
     free(data->labels);
 }
 
-static int make_synthetic(struct synthetic *data, const struct net *net) {
-    size_t count = (size_t)net_micro_batch(net);
+static int make_synthetic(struct synthetic *data, const struct net *net, int samples) {
+    size_t count = (size_t)samples;
     size_t elements = count * (size_t)shape_elements(net->frame);
     int outputs = net_loss(net)->plan.output.c;
-    *data = (struct synthetic){.bytes = malloc(elements),
+    *data = (struct synthetic){.count = samples,
+                               .bytes = malloc(elements),
                                .labels = malloc(count * sizeof *data->labels)};
     if (!data->bytes || !data->labels) {
         free_synthetic(data);
@@ -33,27 +34,42 @@ static int make_synthetic(struct synthetic *data, const struct net *net) {
         data->bytes[i] = (uint8_t)rng_next(&rng);
     for (size_t i = 0; i < count; i++)
         data->labels[i] = (int32_t)rng_below(&rng, (uint32_t)outputs);
-    data->samples =
-        (struct samples){.count = (int)count, .bytes = data->bytes, .labels = data->labels};
     return 0;
+}
+
+static struct samples synthetic_samples(const struct synthetic *data) {
+    return (struct samples){.count = data->count, .bytes = data->bytes, .labels = data->labels};
 }
 
 enum work { INFERENCE, FORWARD_BACKWARD, TRAINING };
 
+struct replica_work {
+    struct replica *replica;
+    struct samples samples;
+    enum work work;
+};
+
 /* One batch, in micro-batches, and waiting for it. */
-static int work_once(struct replica *replica, struct device *device, const struct samples *samples,
-                     enum work work) {
-    const struct net *net = replica_net(replica);
-    struct step step = {.is_training = work != INFERENCE, .global_count = net->options.batch};
-    for (int done = 0; done < net->options.batch; done += samples->count) {
-        TRY(replica_forward(replica, samples, &step));
+static int work_once(void *context) {
+    const struct replica_work *self = context;
+    struct replica *replica = self->replica;
+    enum work work = self->work;
+    int batch = replica_net(replica)->options.batch;
+    struct step step = {.is_training = work != INFERENCE, .global_count = batch};
+    for (int done = 0; done < batch; done += self->samples.count) {
+        TRY(replica_forward(replica, &self->samples, &step));
         if (work != INFERENCE)
             TRY(replica_backward(replica, NULL, NULL));
     }
     /* A rate of zero moves nothing, so that repetitions do the same work. */
     if (work == TRAINING)
         TRY(replica_update(replica, &(struct update){0}));
-    return device_finish(device);
+    return device_finish(replica_device(replica));
+}
+
+/* How many images work_once learns from: the last micro-batch is as large as the others. */
+static int images_of(const struct net *net, const struct synthetic *data) {
+    return (net->options.batch + data->count - 1) / data->count * data->count;
 }
 
 static int compare_doubles(const void *a, const void *b) {
@@ -61,17 +77,17 @@ static int compare_doubles(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-static int measure(struct rate *rate, struct replica *replica, struct device *device,
-                   const struct samples *samples, enum work work, int repetitions) {
+/* Does something several times, each with so many images, after once that does not count: the
+ * driver compiles. */
+static int measure(struct rate *rate, int (*once)(void *context), void *context, int images,
+                   int repetitions) {
     double *rates = malloc((size_t)repetitions * sizeof *rates);
     if (!rates)
         return error_no_memory("a benchmark", (size_t)repetitions * sizeof *rates);
-    int batch = replica_net(replica)->options.batch;
-    int images = (batch + samples->count - 1) / samples->count * samples->count;
-    int rc = work_once(replica, device, samples, work); /* the driver compiles */
+    int rc = once(context);
     for (int i = 0; rc == 0 && i < repetitions; i++) {
         double start = clock_seconds();
-        rc = work_once(replica, device, samples, work);
+        rc = once(context);
         rates[i] = images / (clock_seconds() - start);
     }
     if (rc == 0) {
@@ -94,24 +110,65 @@ static int open_replica(struct replica **replica, const struct net *net, struct 
     return rc;
 }
 
+static int measure_replica(struct rate *rate, struct replica *replica, const struct synthetic *data,
+                           enum work work, int repetitions) {
+    struct replica_work context = {replica, synthetic_samples(data), work};
+    return measure(rate, work_once, &context, images_of(replica_net(replica), data), repetitions);
+}
+
 int benchmark_run(struct benchmark *benchmark, const struct net *net, struct device *device,
                   const struct benchmark_options *options) {
     struct synthetic data;
     struct replica *replica = NULL;
     int rc, n = options->repetitions;
-    TRY(make_synthetic(&data, net));
+    TRY(make_synthetic(&data, net, net_micro_batch(net)));
     TRY_OR(done, open_replica(&replica, net, device, options, 0));
-    TRY_OR(done, measure(&benchmark->inference, replica, device, &data.samples, INFERENCE, n));
+    TRY_OR(done, measure_replica(&benchmark->inference, replica, &data, INFERENCE, n));
     replica_free(replica);
     replica = NULL;
     TRY_OR(done, open_replica(&replica, net, device, options, 1));
-    TRY_OR(done, measure(&benchmark->forward_backward, replica, device, &data.samples,
-                         FORWARD_BACKWARD, n));
-    rc = measure(&benchmark->training, replica, device, &data.samples, TRAINING, n);
+    TRY_OR(done,
+           measure_replica(&benchmark->forward_backward, replica, &data, FORWARD_BACKWARD, n));
+    rc = measure_replica(&benchmark->training, replica, &data, TRAINING, n);
 done:
     replica_free(replica);
     free_synthetic(&data);
     return rc;
+}
+
+struct team_work {
+    struct team *team;
+    const struct dataset *dataset;
+    const struct batch *batch;
+};
+
+/* One iteration, and the sending of the next one's batch, as the trainer has them. */
+static int learn_once(void *context) {
+    const struct team_work *self = context;
+    struct step step = {.is_training = 1};
+    struct update update = {0}; /* moves nothing, so that repetitions do the same work */
+    double loss;
+    TRY(team_begin(self->team, &step, &update));
+    TRY(team_wait_sent(self->team));
+    TRY(team_stage(self->team, self->dataset, self->batch));
+    return team_end(self->team, &loss);
+}
+
+int benchmark_team(struct rate *training, struct team *team, int repetitions) {
+    const struct net *net = replica_net(team_replica(team, 0));
+    struct synthetic data;
+    TRY(make_synthetic(&data, net, net->options.batch));
+    struct dataset dataset = {.input = net->input, .frame = net->frame};
+    struct batch batch = {.count = data.count, .bytes = data.bytes, .labels = data.labels};
+    struct team_work context = {team, &dataset, &batch};
+    int rc = team_initialise(team, 1);
+    if (rc == 0)
+        rc = team_stage(team, &dataset, &batch);
+    if (rc == 0)
+        rc = measure(training, learn_once, &context, data.count, repetitions);
+    int waited = team_stage_wait(team);
+    free_synthetic(&data);
+    return rc == 0 ? waited : rc;
 }
 
 /* The rows of all kernels, with their times where `times` is not NULL; how many there are. */
@@ -154,10 +211,11 @@ int benchmark_kernels(struct kernel_time **times, int *count, const struct net *
     struct replica *replica = NULL;
     struct step step = {.is_training = 1, .global_count = net->options.batch};
     int rc;
-    TRY(make_synthetic(&data, net));
+    TRY(make_synthetic(&data, net, net_micro_batch(net)));
+    struct samples samples = synthetic_samples(&data);
     TRY_OR(done, open_replica(&replica, net, device, options, 1));
     for (int i = 0; i <= options->repetitions; i++) {
-        TRY_OR(done, replica_forward(replica, &data.samples, &step));
+        TRY_OR(done, replica_forward(replica, &samples, &step));
         TRY_OR(done, replica_backward(replica, NULL, NULL));
         TRY_OR(done, device_collect_times(device));
         if (i == 0)

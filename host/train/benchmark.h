@@ -2,7 +2,7 @@
 #ifndef TRAIN_BENCHMARK_H
 #define TRAIN_BENCHMARK_H
 
-#include "net/replica.h"
+#include "train/team.h"
 
 /* Repeated measurements of a rate, in images a second. */
 struct rate {
@@ -32,6 +32,9 @@ struct kernel_time {
 /* Measures a net on an open device; a device opened for profiling would be slower. */
 int benchmark_run(struct benchmark *benchmark, const struct net *net, struct device *device,
                   const struct benchmark_options *options);
+
+/* Measures the training of a team, its exchange included. */
+int benchmark_team(struct rate *training, struct team *team, int repetitions);
 
 /* Measures each kernel of each layer, on a device opened for profiling: *times is new memory of
  * *count rows, in the order of the net, that the caller frees. */

@@ -25,11 +25,13 @@ struct samples batch_part(const struct dataset *dataset, const struct batch *bat
 }
 
 struct evaluator {
-    struct replica *replica;
+    struct replica *const *replicas;
+    int replica_count;
     const struct net *net;
     const struct evaluation_options *options;
     int outputs;
-    /* Of a micro-batch. */
+    int batch; /* a micro-batch of each replica, one after the other */
+    /* Of a batch. */
     float *losses;
     int32_t *ranks;
     struct view *views;
@@ -60,7 +62,9 @@ static int check_crops(const struct evaluator *evaluator, const struct dataset *
 }
 
 static int open_evaluator(struct evaluator *evaluator) {
-    size_t count = (size_t)replica_micro_batch(evaluator->replica);
+    for (int i = 0; i < evaluator->replica_count; i++)
+        evaluator->batch += replica_micro_batch(evaluator->replicas[i]);
+    size_t count = (size_t)evaluator->batch;
     size_t values = count * (size_t)evaluator->outputs;
     evaluator->losses = malloc(count * sizeof *evaluator->losses);
     evaluator->ranks = malloc(count * sizeof *evaluator->ranks);
@@ -82,11 +86,51 @@ static void close_evaluator(struct evaluator *evaluator) {
     free(evaluator->mean);
 }
 
-/* Adds the outputs of the last pass, by their share. */
-static int add_outputs(struct evaluator *e, int count, int crops) {
-    TRY(replica_read_output(e->replica, e->net->count - 1, e->values));
-    for (int64_t i = 0; i < (int64_t)count * e->outputs; i++)
-        e->mean[i] += e->values[i] / (float)crops;
+/* What a replica has of a batch. */
+struct part {
+    struct replica *replica;
+    int first, count;
+};
+
+/* The part of the i-th replica; the last ones get nothing of a small batch. */
+static struct part part_of(const struct evaluator *e, int i, int total) {
+    struct part part = {.replica = e->replicas[i]};
+    for (int k = 0; k < i; k++)
+        part.first += replica_micro_batch(e->replicas[k]);
+    int left = total - part.first, most = replica_micro_batch(part.replica);
+    part.count = left < 0 ? 0 : left < most ? left : most;
+    return part;
+}
+
+/* Has all replicas begin; crop -1: as the samples are seen in any case. */
+static int start(struct evaluator *e, const struct dataset *dataset, const struct batch *batch,
+                 int crop) {
+    struct step step = {.global_count = batch->count};
+    for (int i = 0; i < e->replica_count; i++) {
+        struct part part = part_of(e, i, batch->count);
+        if (part.count == 0)
+            continue;
+        struct samples samples = batch_part(dataset, batch, part.first, part.count);
+        step.first_sample = (uint32_t)part.first;
+        for (int n = 0; crop >= 0 && n < part.count; n++)
+            e->views[n] = augment_ten_crop(e->net->frame, e->net->input, crop);
+        if (crop >= 0)
+            samples.views = e->views;
+        TRY(crop > 0 ? replica_forward_again(part.replica, e->views, &step)
+                     : replica_forward(part.replica, &samples, &step));
+        TRY(device_flush(replica_device(part.replica)));
+    }
+    return 0;
+}
+
+/* Reads the outputs of the last pass. */
+static int read_outputs(struct evaluator *e, int total, float *values) {
+    for (int i = 0; i < e->replica_count; i++) {
+        struct part part = part_of(e, i, total);
+        if (part.count > 0)
+            TRY(replica_read_output(part.replica, e->net->count - 1,
+                                    values + (size_t)part.first * (size_t)e->outputs));
+    }
     return 0;
 }
 
@@ -99,33 +143,33 @@ static int rank_of(const float *outputs, int count, int32_t label) {
 }
 
 /* The batch's mean outputs over all its crops, and from them its losses and ranks. */
-static int see_crops(struct evaluator *e, const struct samples *samples, const struct step *step) {
-    struct shape frame = e->net->frame, input = e->net->input;
-    memset(e->mean, 0, (size_t)samples->count * (size_t)e->outputs * sizeof *e->mean);
+static int see_crops(struct evaluator *e, const struct dataset *dataset,
+                     const struct batch *batch) {
+    int64_t values = (int64_t)batch->count * e->outputs;
+    memset(e->mean, 0, (size_t)values * sizeof *e->mean);
     for (int crop = 0; crop < TEN_CROPS; crop++) {
-        for (int n = 0; n < samples->count; n++)
-            e->views[n] = augment_ten_crop(frame, input, crop);
-        struct samples seen = *samples;
-        seen.views = e->views;
-        TRY(crop == 0 ? replica_forward(e->replica, &seen, step)
-                      : replica_forward_again(e->replica, e->views, step));
-        TRY(add_outputs(e, samples->count, TEN_CROPS));
+        TRY(start(e, dataset, batch, crop));
+        TRY(read_outputs(e, batch->count, e->values));
+        for (int64_t i = 0; i < values; i++)
+            e->mean[i] += e->values[i] / (float)TEN_CROPS;
     }
-    for (int n = 0; samples->labels && n < samples->count; n++) {
+    for (int n = 0; batch->labels && n < batch->count; n++) {
         const float *outputs = e->mean + (size_t)n * (size_t)e->outputs;
-        int32_t label = samples->labels[n];
+        int32_t label = batch->labels[n];
         e->losses[n] = -logf(outputs[label]);
         e->ranks[n] = rank_of(outputs, e->outputs, label);
     }
     return 0;
 }
 
-static int see_once(struct evaluator *e, const struct samples *samples, const struct step *step) {
-    TRY(replica_forward(e->replica, samples, step));
-    TRY(replica_results(e->replica, e->losses, e->ranks));
-    if (!e->mean)
-        return 0;
-    return replica_read_output(e->replica, e->net->count - 1, e->mean);
+static int see_once(struct evaluator *e, const struct dataset *dataset, const struct batch *batch) {
+    TRY(start(e, dataset, batch, -1));
+    for (int i = 0; i < e->replica_count; i++) {
+        struct part part = part_of(e, i, batch->count);
+        if (part.count > 0)
+            TRY(replica_results(part.replica, e->losses + part.first, e->ranks + part.first));
+    }
+    return e->mean ? read_outputs(e, batch->count, e->mean) : 0;
 }
 
 static int highest(const float *outputs, int count) {
@@ -149,9 +193,7 @@ static void count_class(const struct evaluator *e, int32_t label, int n) {
 
 static int add_batch(struct evaluator *e, const struct dataset *dataset,
                      const struct batch *batch) {
-    struct samples samples = batch_part(dataset, batch, 0, batch->count);
-    struct step step = {.global_count = batch->count};
-    TRY(e->options->crops > 1 ? see_crops(e, &samples, &step) : see_once(e, &samples, &step));
+    TRY(e->options->crops > 1 ? see_crops(e, dataset, batch) : see_once(e, dataset, batch));
     for (int n = 0; n < batch->count; n++) {
         e->loss += (double)e->losses[n];
         e->top1 += e->ranks[n] > 0;
@@ -170,9 +212,8 @@ static int add_batch(struct evaluator *e, const struct dataset *dataset,
 }
 
 static int run(struct evaluator *e, const struct dataset *dataset) {
-    int micro_batch = replica_micro_batch(e->replica);
-    struct loader_options options = {.batch = micro_batch,
-                                     .limit = loader_batches_per_epoch(dataset, micro_batch),
+    struct loader_options options = {.batch = e->batch,
+                                     .limit = loader_batches_per_epoch(dataset, e->batch),
                                      .threads = e->options->threads,
                                      .is_repeated = e->options->is_repeated,
                                      .augment = e->net->augment};
@@ -191,11 +232,12 @@ static int run(struct evaluator *e, const struct dataset *dataset) {
     return rc;
 }
 
-int evaluate(struct replica *replica, const struct dataset *dataset,
+int evaluate(struct replica *const *replicas, int count, const struct dataset *dataset,
              const struct evaluation_options *options, struct evaluation *evaluation) {
     static const struct evaluation_options defaults;
-    const struct net *net = replica_net(replica);
-    struct evaluator evaluator = {.replica = replica,
+    const struct net *net = replica_net(replicas[0]);
+    struct evaluator evaluator = {.replicas = replicas,
+                                  .replica_count = count,
                                   .net = net,
                                   .options = options ? options : &defaults,
                                   .outputs = net_loss(net)->plan.output.c};
@@ -211,11 +253,11 @@ int evaluate(struct replica *replica, const struct dataset *dataset,
         return error_set(ERROR_INPUT,
                          "not one of the %" PRId64 " pictures to test on can be decoded",
                          dataset->count);
-    double count = evaluator.samples ? (double)evaluator.samples : 1;
-    *evaluation = (struct evaluation){.loss = evaluator.loss / count,
+    double seen = evaluator.samples ? (double)evaluator.samples : 1;
+    *evaluation = (struct evaluation){.loss = evaluator.loss / seen,
                                       .has_errors = dataset->labels != NULL,
-                                      .top1_error = (double)evaluator.top1 / count,
-                                      .top5_error = (double)evaluator.top5 / count,
+                                      .top1_error = (double)evaluator.top1 / seen,
+                                      .top5_error = (double)evaluator.top5 / seen,
                                       .samples = evaluator.samples};
     return 0;
 }

@@ -31,10 +31,11 @@ struct evaluation_options {
     void *context;
 };
 
-/* `options` may be NULL. ERROR_INPUT when ten crops are asked of what is no picture, or of a net
+/* By replicas of the same parameters, among which the batches are divided. `options` may be NULL.
+ * ERROR_INPUT when ten crops are asked of what is no picture, or of a net
  * whose outputs are no probabilities; and when every picture is broken, unless each sample is to be
  * shown: then none is. */
-int evaluate(struct replica *replica, const struct dataset *dataset,
+int evaluate(struct replica *const *replicas, int count, const struct dataset *dataset,
              const struct evaluation_options *options, struct evaluation *evaluation);
 
 /* A part of a batch: `count` samples from `first` on. */

@@ -5,12 +5,12 @@
 
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
 
 #define ADVICE "a smaller learning rate (--set net.learning_rate=...) may help"
 
 struct trainer {
-    struct replica *replica;
+    struct team *team;
     const struct net *net;
     const struct dataset *train, *test;
     const struct trainer_listener *listener;
@@ -20,11 +20,11 @@ struct trainer {
     int threads;   /* of loaders */
     int is_tested; /* the test data have been gone through */
     struct loader *loader;
-    const struct batch *next; /* from the loader, its first part staged; NULL: not fetched yet */
-    float *losses;
-    int32_t *ranks;
-    double last;   /* when the last iteration ended */
-    double waited; /* seconds for the loader since */
+    const struct batch *next; /* from the loader, and staged; NULL: not fetched yet */
+    double last;              /* when the last iteration ended */
+    double waited;            /* seconds for the loader since */
+    struct trace *trace;
+    int row;
 };
 
 int trainer_iterations(const struct net *net, const struct dataset *train, int64_t *iterations) {
@@ -45,35 +45,15 @@ struct trainer_state trainer_start(const struct net *net) {
     return (struct trainer_state){.plateau = schedule_start(&net->options, 0).plateau};
 }
 
-/* Loss not finite: says which iteration, and where the first such number stands. */
-static int diverged(struct trainer *trainer, const struct step *step) {
-    char where[256];
-    int rc = replica_find_nonfinite(trainer->replica, step, where, sizeof where);
-    if (rc < 0)
-        return rc;
-    return error_set(ERROR_NUMERIC,
-                     "iteration %u: the loss is not finite; the first that is not is %s; " ADVICE,
-                     step->iteration + 1, rc > 0 ? where : "the loss itself");
-}
-
-/* Begins to send the part of a batch from `first` on; returns how many samples that is. */
-static int stage(struct trainer *trainer, const struct batch *batch, int first) {
-    int micro_batch = replica_micro_batch(trainer->replica);
-    int count = batch->count - first < micro_batch ? batch->count - first : micro_batch;
-    if (count == 0)
-        return 0;
-    struct samples samples = batch_part(trainer->train, batch, first, count);
-    TRY(replica_stage(trainer->replica, &samples));
-    return count;
-}
-
 /* Takes the next batch from the loader, and begins to send it. The one before it ceases to be. */
 static int fetch(struct trainer *trainer) {
     double start = clock_seconds();
     int rc = loader_next(trainer->loader, &trainer->next);
     trainer->waited += clock_seconds() - start;
+    if (trainer->trace)
+        trace_span(trainer->trace, trainer->row, "wait for data", start, clock_seconds());
     TRY(rc);
-    return trainer->next ? stage(trainer, trainer->next, 0) : 0;
+    return trainer->next ? team_stage(trainer->team, trainer->train, trainer->next) : 0;
 }
 
 /* Whether an evaluation follows the batch: it needs the staging memory for itself. */
@@ -82,46 +62,40 @@ static int is_evaluated(const struct trainer *trainer, int64_t index) {
     return (index + 1) % per_epoch == 0 || index + 1 == trainer->iterations;
 }
 
-/* While the device works on the batch's last part: the next batch. */
-static int look_ahead(struct trainer *trainer, int64_t index) {
-    if (is_evaluated(trainer, index))
+/* While the devices work on the batch: the next one. The loader then takes back what this one lies
+ * in. */
+static int look_ahead(struct trainer *trainer, int64_t index, int is_measured) {
+    if (is_evaluated(trainer, index) || is_measured)
         return 0;
-    TRY(replica_stage_wait(trainer->replica)); /* the loader takes back what it lies in */
+    TRY(team_wait_sent(trainer->team));
     return fetch(trainer);
 }
 
-static int add_losses(struct trainer *trainer, int count, const struct step *step, double *sum) {
-    TRY(replica_results(trainer->replica, trainer->losses, trainer->ranks));
-    for (int i = 0; i < count; i++)
-        *sum += (double)trainer->losses[i];
-    return isfinite(*sum) ? 0 : diverged(trainer, step);
+static int show_gradients(struct trainer *trainer, int64_t index, const struct update *update) {
+    TRY(trainer->listener->gradients(trainer->listener->context, index));
+    return team_update(trainer->team, update);
 }
 
-/* Forward and backward over a batch whose first part is staged, in micro-batches; the mean of its
- * losses. The batch is not to be looked into afterwards. */
-static int learn(struct trainer *trainer, const struct batch *batch, double *loss) {
-    int micro_batch = replica_micro_batch(trainer->replica);
+/* Forward, backward and update over the batch that is staged; the mean of its losses. */
+static int learn(struct trainer *trainer, const struct iteration *iteration, double *loss) {
+    const struct net_options *o = &trainer->net->options;
+    const struct trainer_listener *listener = trainer->listener;
     struct step step = {
-        .is_training = 1,
-        .seed = (uint32_t)trainer->net->options.seed,
-        .iteration = (uint32_t)batch->index,
-        .global_count = batch->count,
-    };
-    double sum = 0;
-    int total = batch->count;
-    for (int first = 0; first < total; first += micro_batch) {
-        step.first_sample = (uint32_t)first;
-        TRY(replica_forward_staged(trainer->replica, &step));
-        TRY(replica_backward(trainer->replica, NULL, NULL));
-        int left = total - first - micro_batch;
-        if (left > 0)
-            TRY(stage(trainer, batch, first + micro_batch));
-        else
-            TRY(look_ahead(trainer, batch->index));
-        TRY(add_losses(trainer, left > 0 ? micro_batch : micro_batch + left, &step, &sum));
-    }
-    *loss = sum / total;
-    return 0;
+        .is_training = 1, .seed = (uint32_t)o->seed, .iteration = (uint32_t)iteration->index};
+    struct update update = {
+        .rate = iteration->learning_rate, .momentum = o->momentum, .decay = o->decay};
+    int is_shown =
+        listener->wants_gradients && listener->wants_gradients(listener->context, iteration->index);
+    int is_measured = team_is_measured(trainer->team);
+    TRY(team_begin(trainer->team, &step, is_shown ? NULL : &update));
+    int ahead = look_ahead(trainer, iteration->index, is_measured);
+    int rc = team_end(trainer->team, loss);
+    if (rc < 0)
+        return error_prefix(rc, "iteration %lld: ", (long long)iteration->index + 1);
+    TRY(ahead);
+    if (is_shown)
+        TRY(show_gradients(trainer, iteration->index, &update));
+    return is_measured ? team_rebalance(trainer->team) : 0;
 }
 
 /* What an evaluation says about the training as a whole. One in the middle of an epoch, at the end
@@ -149,7 +123,8 @@ static int evaluate_epoch(struct trainer *trainer, int64_t epoch) {
     if (trainer->test) {
         struct evaluation_options options = {.threads = trainer->threads,
                                              .is_repeated = trainer->is_tested};
-        TRY(evaluate(trainer->replica, trainer->test, &options, evaluation));
+        TRY(evaluate(team_replicas(trainer->team), team_size(trainer->team), trainer->test,
+                     &options, evaluation));
         trainer->is_tested = 1;
         if (!isfinite(evaluation->loss))
             return error_set(ERROR_NUMERIC,
@@ -165,15 +140,6 @@ static int evaluate_epoch(struct trainer *trainer, int64_t epoch) {
                                     : 0;
 }
 
-static int update(struct trainer *trainer, const struct iteration *iteration) {
-    const struct net_options *o = &trainer->net->options;
-    if (trainer->listener->gradients)
-        TRY(trainer->listener->gradients(trainer->listener->context, iteration->index));
-    const struct update update = {
-        .rate = iteration->learning_rate, .momentum = o->momentum, .decay = o->decay};
-    return replica_update(trainer->replica, &update);
-}
-
 static int train_batch(struct trainer *trainer, const struct batch *batch) {
     struct trainer_state *state = trainer->state;
     trainer->schedule.plateau = state->plateau;
@@ -184,10 +150,8 @@ static int train_batch(struct trainer *trainer, const struct batch *batch) {
         .samples = batch->count,
         .learning_rate = schedule_rate(&trainer->schedule, batch->index),
     };
-    if (batch->count > 0) {
-        TRY(learn(trainer, batch, &iteration.loss));
-        TRY(update(trainer, &iteration));
-    }
+    if (batch->count > 0)
+        TRY(learn(trainer, &iteration, &iteration.loss));
     state->iteration = iteration.index + 1;
     state->epoch_loss += iteration.loss * iteration.samples;
     state->epoch_samples += iteration.samples;
@@ -208,6 +172,14 @@ static int train_batch(struct trainer *trainer, const struct batch *batch) {
     return rc;
 }
 
+static void show_iteration(struct trainer *trainer, const struct batch *batch, double start) {
+    char name[64];
+    if (!trainer->trace)
+        return;
+    (void)snprintf(name, sizeof name, "iteration %lld", (long long)batch->index + 1);
+    trace_span(trainer->trace, trainer->row, name, start, clock_seconds());
+}
+
 static int run(struct trainer *trainer) {
     int rc = 0;
     while (rc == 0 && trainer->state->iteration < trainer->iterations) {
@@ -216,19 +188,21 @@ static int run(struct trainer *trainer) {
         assert(trainer->next);
         struct batch batch = *trainer->next;
         trainer->next = NULL;
+        double start = clock_seconds();
         rc = train_batch(trainer, &batch);
+        show_iteration(trainer, &batch, start);
     }
     return rc;
 }
 
-int trainer_run(struct replica *replica, const struct dataset *train, const struct dataset *test,
+int trainer_run(struct team *team, const struct dataset *train, const struct dataset *test,
                 const struct trainer_options *options, struct trainer_state *state,
                 const struct trainer_listener *listener) {
-    const struct net *net = replica_net(replica);
+    const struct net *net = replica_net(team_replica(team, 0));
     if (state->iteration >= options->iterations)
         return 0;
     struct trainer trainer = {
-        .replica = replica,
+        .team = team,
         .net = net,
         .train = train,
         .test = test,
@@ -238,6 +212,7 @@ int trainer_run(struct replica *replica, const struct dataset *train, const stru
         .iterations = options->iterations,
         .threads = options->threads,
         .last = clock_seconds(),
+        .trace = options->trace,
     };
     struct loader_options loader_options = {
         .batch = net->options.batch,
@@ -249,19 +224,14 @@ int trainer_run(struct replica *replica, const struct dataset *train, const stru
         .is_training = 1,
         .augment = net->augment,
         .colours = options->colours,
+        .trace = options->trace,
     };
-    size_t micro_batch = (size_t)replica_micro_batch(trainer.replica);
-    trainer.losses = malloc(micro_batch * sizeof *trainer.losses);
-    trainer.ranks = malloc(micro_batch * sizeof *trainer.ranks);
-    int rc = trainer.losses && trainer.ranks
-                 ? loader_create(&trainer.loader, train, &loader_options)
-                 : error_no_memory("the trainer", micro_batch * 8);
-    if (rc == 0)
-        rc = run(&trainer);
+    if (options->trace)
+        TRY(trainer.row = trace_row(options->trace, "trainer", "iterations"));
+    TRY(loader_create(&trainer.loader, train, &loader_options));
+    int rc = run(&trainer);
     /* A listener or an error may have ended it with a batch on its way: it lies in the loader. */
-    int waited = replica_stage_wait(replica);
+    int waited = team_stage_wait(team);
     loader_free(trainer.loader);
-    free(trainer.losses);
-    free(trainer.ranks);
     return rc == 0 && waited < 0 ? waited : rc;
 }

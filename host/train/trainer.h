@@ -1,17 +1,18 @@
-/* Training: batches from the loader through the replica, an update each, an evaluation each epoch.
+/* Training: batches from the loader through the team, an update each, an evaluation each epoch.
  */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
 #include "data/loader.h"
-#include "net/replica.h"
 #include "train/evaluator.h"
 #include "train/schedule.h"
+#include "train/team.h"
 
 struct trainer_options {
     int64_t iterations;                      /* batches of the whole training; at least 1 */
     int threads;                             /* of the loader; 0: as it likes */
     const struct colour_components *colours; /* for pca_noise, or NULL */
+    struct trace *trace;                     /* shows what the host does; NULL: none */
 };
 
 /* Where a training stands between two iterations. With the parameters, their velocity and the
@@ -45,7 +46,9 @@ struct iteration {
 /* The trainer tells what happens; each returns 0, or an error that ends the training. NULL: not
  * wanted. */
 struct trainer_listener {
-    /* When the replica holds the gradients of an iteration, from 0, and before its update. */
+    /* Whether the gradients of an iteration, from 0, are to be shown; if so, all replicas hold them
+     * when that is called, and make their update afterwards. */
+    int (*wants_gradients)(void *context, int64_t index);
     int (*gradients)(void *context, int64_t index);
     int (*iteration)(void *context, const struct iteration *iteration);
     /* After each epoch, and at the end; `evaluation` is NULL without test data. */
@@ -67,7 +70,7 @@ struct trainer_state trainer_start(const struct net *net);
  * may be NULL. A loss that is not finite is ERROR_NUMERIC, and the message names the iteration and
  * where the first such number is; that iteration makes no update. Returns 0 at the end, 1 when the
  * listener ended it, or an error. */
-int trainer_run(struct replica *replica, const struct dataset *train, const struct dataset *test,
+int trainer_run(struct team *team, const struct dataset *train, const struct dataset *test,
                 const struct trainer_options *options, struct trainer_state *state,
                 const struct trainer_listener *listener);
 

@@ -2,6 +2,9 @@
 #include "support/device.h"
 #include "support/suite.h"
 
+#include "cl/buffer.h"
+#include "cl/kernel.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +88,9 @@ START_TEST(device_open_out_of_range_says_how_many_there_are) {
     free(devices);
     (void)snprintf(message, sizeof message, "device %d: there is no such device; there are %d",
                    count, count);
-    ck_fails(device_open(&device, count), ERROR_INPUT, message);
-    ck_fails(device_open(&device, -1), ERROR_INPUT, "device -1: there is no such device");
+    ck_fails(device_open(&device, WHOLE_DEVICE(count)), ERROR_INPUT, message);
+    ck_fails(device_open(&device, WHOLE_DEVICE(-1)), ERROR_INPUT,
+             "device -1: there is no such device");
 }
 END_TEST
 
@@ -95,12 +99,146 @@ START_TEST(device_opened_is_the_one_of_the_list) {
     struct device *device;
     int count, index = test_device_index();
     list(&devices, &count);
-    ck_succeeds(device_open(&device, index));
+    ck_succeeds(device_open(&device, WHOLE_DEVICE(index)));
     ck_assert_int_eq(device_info(device)->index, index);
     ck_assert_str_eq(device_info(device)->name, devices[index].name);
     ck_succeeds(device_finish(device));
     device_close(device);
     free(devices);
+}
+END_TEST
+
+START_TEST(devices_choose_takes_what_the_text_names_in_its_order) {
+    struct device_choice *choices;
+    int count, all;
+    struct device_info *devices;
+    list(&devices, &all);
+    ck_succeeds(devices_choose(&choices, &count, "0,0"));
+    ck_assert_int_eq(count, 2);
+    ck_assert(choices[0].index == 0 && choices[1].index == 0 && choices[1].parts <= 1);
+    free(choices);
+    ck_succeeds(devices_choose(&choices, &count, "all"));
+    ck_assert_int_eq(count, all);
+    for (int i = 0; i < count; i++)
+        ck_assert_int_eq(choices[i].index, i);
+    free(choices);
+    ck_succeeds(devices_choose(&choices, &count, NULL));
+    ck_assert_int_eq(count, 1);
+    ck_assert_int_eq(choices[0].index, devices_best(devices, all));
+    free(choices);
+    free(devices);
+}
+END_TEST
+
+static const char *const bad_texts[][2] = {
+    {"", "--devices: expected an index"},
+    {"first", "not 'first'"},
+    {"0,", "expected an index"},
+    {",0", "expected an index"},
+    {"0/", "expected an index"},
+    {"0/1", "expected an index"},
+    {"0/0", "expected an index"},
+    {"-1", "expected an index"},
+    {"0 ,0", "expected an index"},
+    {"0,all", "not 'all'"},
+    {"all,0", "expected an index"},
+    {"0x1", "expected an index"},
+    {"99999999999999999999", "expected an"},
+    {"0/99999999999", "expected an index"},
+    {"0,999,0", "--devices: device 999: there is no such device"},
+    {"0/100000", "--devices: device 0 ("},
+};
+enum { BAD_TEXTS = sizeof bad_texts / sizeof bad_texts[0] };
+
+START_TEST(devices_choose_says_what_is_wrong_with_a_text) {
+    struct device_choice *choices;
+    int count;
+    ck_fails(devices_choose(&choices, &count, bad_texts[_i][0]), ERROR_INPUT, bad_texts[_i][1]);
+}
+END_TEST
+
+START_TEST(devices_choose_bounds_how_many) {
+    struct device_choice *choices;
+    int count;
+    char text[2 * 65];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = i % 2 ? ',' : '0';
+    text[sizeof text - 1] = '\0';
+    ck_fails(devices_choose(&choices, &count, text), ERROR_INPUT, "more than 64 devices");
+    text[sizeof text - 3] = '\0';
+    ck_succeeds(devices_choose(&choices, &count, text));
+    ck_assert_int_eq(count, 64);
+    free(choices);
+}
+END_TEST
+
+/* y += x on the device: it compiles, computes, and tells what it has allocated. */
+static void check_computes(struct device *device) {
+    float y[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    struct buffer *a, *b;
+    struct kernel *kernel;
+    struct kernel_spec spec = kernel_spec("add.cl", "add", 8, 1, 1);
+    kernel_define(&spec, "T", 32);
+    kernel_define(&spec, "TUNE_VECTOR", 1);
+    ck_succeeds(kernel_create(&kernel, device, &spec));
+    ck_succeeds(buffer_create(&a, device, sizeof y, "x"));
+    ck_succeeds(buffer_create(&b, device, sizeof y, "y"));
+    ck_assert_uint_eq(device_allocated(device), 2 * sizeof y);
+    ck_succeeds(buffer_fill(a, 10));
+    ck_succeeds(buffer_write(b, 0, sizeof y, y));
+    ck_succeeds(LAUNCH(kernel, BUFFER(a), BUFFER(b)));
+    ck_succeeds(buffer_read(b, 0, sizeof y, y));
+    for (int i = 0; i < 8; i++)
+        ck_assert(y[i] == 11 + (float)i);
+    kernel_free(kernel);
+    buffer_free(a);
+    buffer_free(b);
+    ck_assert_uint_eq(device_allocated(device), 0);
+}
+
+/* Where it cannot be split, that is what is said. */
+START_TEST(device_halves_compute_and_more_parts_than_it_has_are_refused) {
+    struct device_info *devices;
+    struct device *halves[2];
+    int count, index = test_device_index();
+    list(&devices, &count);
+    struct device_info whole = devices[index];
+    free(devices);
+    struct device_choice choice = {.index = index, .parts = 100000};
+    if (whole.sub_devices < 2) {
+        ck_fails(device_open(&halves[0], choice), ERROR_INPUT, "it cannot be split");
+        return;
+    }
+    ck_fails(device_open(&halves[0], choice), ERROR_INPUT, "it can be split into");
+    choice.parts = 2;
+    for (choice.part = 0; choice.part < 2; choice.part++)
+        ck_succeeds(device_open(&halves[choice.part], choice));
+    ck_assert_int_eq(device_info(halves[1])->compute_units, whole.compute_units / 2);
+    ck_assert_int_eq(device_info(halves[1])->index, index);
+    ck_assert_ptr_nonnull(strstr(device_info(halves[0])->name, " (part 1 of 2)"));
+    ck_assert_ptr_nonnull(strstr(device_info(halves[1])->name, " (part 2 of 2)"));
+    check_computes(halves[0]);
+    check_computes(halves[1]);
+    device_close(halves[0]);
+    check_computes(halves[1]);
+    device_close(halves[1]);
+}
+END_TEST
+
+START_TEST(devices_of_all_platforms_compute_while_all_are_open) {
+    struct device_choice *choices;
+    int count;
+    ck_succeeds(devices_choose(&choices, &count, "all"));
+    struct device **devices = calloc((size_t)count, sizeof(struct device *));
+    ck_assert_ptr_nonnull(devices);
+    for (int i = 0; i < count; i++)
+        ck_succeeds(device_open(&devices[i], choices[i]));
+    for (int i = 0; i < count; i++)
+        check_computes(devices[i]);
+    for (int i = 0; i < count; i++)
+        device_close(devices[i]);
+    free(devices);
+    free(choices);
 }
 END_TEST
 
@@ -118,6 +256,11 @@ int main(void) {
     tcase_add_test(tests, devices_best_of_one_that_says_nothing_is_that_one);
     tcase_add_test(tests, device_open_out_of_range_says_how_many_there_are);
     tcase_add_test(tests, device_opened_is_the_one_of_the_list);
+    tcase_add_test(tests, devices_choose_takes_what_the_text_names_in_its_order);
+    tcase_add_loop_test(tests, devices_choose_says_what_is_wrong_with_a_text, 0, BAD_TEXTS);
+    tcase_add_test(tests, devices_choose_bounds_how_many);
+    tcase_add_test(tests, device_halves_compute_and_more_parts_than_it_has_are_refused);
+    tcase_add_test(tests, devices_of_all_platforms_compute_while_all_are_open);
     tcase_add_test(tests, device_close_takes_what_was_never_opened);
     return suite_run("cl/device", tests);
 }

@@ -114,7 +114,7 @@ START_TEST(cli_wrong_usage_says_what_was_expected) {
         {"train tiny.cfg --set nets.batch=2", "no section or layer named nets"},
         {"train tiny.cfg --set net.bacth=2", "did you mean 'batch'?"},
         {"train tiny.cfg --devices 99", "there is no such device"},
-        {"train tiny.cfg --devices first", "--devices: expected one index"},
+        {"train tiny.cfg --devices first", "--devices: expected an index"},
         {"train tiny.cfg --resume here", "--resume takes no config"},
         {"train --resume here --batch 3", "--batch: not with --resume"},
         {"train --resume here --set net.seed=3", "--set: not with --resume"},
@@ -150,6 +150,44 @@ START_TEST(cli_summary_needs_no_device) {
         run("summary tiny.cfg; OCL_ICD_VENDORS=/nowhere $CLNET summary tiny.cfg");
     ck_assert_int_eq(result.status, 0);
     free(result.output);
+}
+END_TEST
+
+/* Runs in a shell's braces: the limits are those of the second program alone. */
+#define WITH_LIMITS(limits, arguments) "--version; CLNET_DEVICE_LIMITS=" limits " $CLNET " arguments
+#define ALEXNET "summary $SOURCE/configs/alexnet.cfg --devices 0"
+
+START_TEST(cli_summary_of_devices_says_how_the_batch_is_made_to_fit) {
+    expect(WITH_LIMITS("global_memory=1G,allocation_max=256M", ALEXNET), 0, "so that they fit");
+    expect(WITH_LIMITS("global_memory=512M", ALEXNET), 1, "even one sample at a time takes");
+    expect(WITH_LIMITS("allocation_max=128M", ALEXNET), 1, "fc6.weight takes 144.0 MiB");
+    expect("summary $SOURCE/configs/alexnet.cfg --devices 99", 2, "there is no such device");
+    expect("summary $SOURCE/configs/alexnet.cfg --devices 0,0 --batch 1", 2,
+           "2 devices cannot share a batch of 1");
+}
+END_TEST
+
+START_TEST(cli_summary_of_devices_divides_the_batch_and_adds_up) {
+    static const char *const parts[] = {"parameters",  "gradients", "velocity", "multipliers",
+                                        "activations", "scratch",   "staging",  "results"};
+    write_tiny();
+    json_t *json = expect_json("summary tiny.cfg --batch 5 --devices 0,0 --json");
+    json_t *devices = json_object_get(json, "devices");
+    ck_assert_uint_eq(json_array_size(devices), 2);
+    for (size_t i = 0; i < 2; i++) {
+        json_t *device = json_array_get(devices, i);
+        json_int_t sum = 0;
+        for (int k = 0; k < 8; k++)
+            sum += json_integer_value(json_object_get(device, parts[k]));
+        ck_assert_int_eq(sum, json_integer_value(json_object_get(device, "total")));
+        ck_assert_int_eq(json_integer_value(json_object_get(device, "samples")), i == 0 ? 3 : 2);
+        ck_assert_int_eq(json_integer_value(json_object_get(device, "replicas")), 2);
+        ck_assert_int_eq(json_integer_value(json_object_get(device, "subdivisions")), 1);
+    }
+    json_decref(json);
+    json = expect_json("summary tiny.cfg --json");
+    ck_assert_ptr_null(json_object_get(json, "devices"));
+    json_decref(json);
 }
 END_TEST
 
@@ -362,15 +400,28 @@ START_TEST(cli_train_begins_with_given_weights) {
 }
 END_TEST
 
+START_TEST(doctor_passes_the_devices_that_are_here) {
+    write_tiny();
+    expect("doctor tiny.cfg --devices 0", 0, "computes this net as it should");
+    json_t *json = expect_json("doctor tiny.cfg --devices 0 --json");
+    ck_assert(json_is_true(json_object_get(json_array_get(json, 0), "passed")));
+    json_decref(json);
+    expect("doctor tiny.cfg --devices 99", 2, "--devices");
+}
+END_TEST
+
 int main(void) {
     if (!mkdtemp(directory))
         return EXIT_FAILURE;
     TCase *tests = tcase_create("cli");
     tcase_set_timeout(tests, 0);
+    tcase_add_test(tests, doctor_passes_the_devices_that_are_here);
     tcase_add_test(tests, cli_help_is_there_for_the_program_and_every_command);
     tcase_add_loop_test(tests, cli_wrong_usage_says_what_was_expected, 0, USAGE_CASES);
     tcase_add_test(tests, cli_summary_of_alexnet_says_its_parameters_and_operations);
     tcase_add_test(tests, cli_summary_needs_no_device);
+    tcase_add_test(tests, cli_summary_of_devices_says_how_the_batch_is_made_to_fit);
+    tcase_add_test(tests, cli_summary_of_devices_divides_the_batch_and_adds_up);
     tcase_add_test(tests, cli_devices_lists_what_each_can_do);
     tcase_add_test(tests, cli_without_an_opencl_platform_says_what_to_install);
     tcase_add_test(tests, cli_train_writes_config_metrics_and_weights_that_test_reads);

@@ -29,14 +29,15 @@ check config base
 check cl base
 check data base
 check ops cl base
-check layers ops config cl data base
-check net layers ops config cl data base
-check train net layers ops config cl data base
-check cli train net layers ops config cl data base
+check reference ops cl base
+check layers reference ops config cl data base
+check net layers reference ops config cl data base
+check train net layers reference ops config cl data base
+check cli train net layers reference ops config cl data base
 
 for folder in *; do
     case $folder in
-    base | config | cl | data | ops | layers | net | train | cli) ;;
+    base | config | cl | data | ops | reference | layers | net | train | cli) ;;
     *)
         echo "host/$folder has no floor: name it in tests/lint/floors.sh"
         failed=1

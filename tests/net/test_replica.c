@@ -185,7 +185,7 @@ START_TEST(replica_says_how_much_memory_was_needed_when_it_does_not_fit) {
                                     "[convolutional]\nname=big\nfilters=64\nsize=3\n[softmax]\n";
     ck_succeeds(config_parse(&config, "test.cfg", text, strlen(text)));
     ck_succeeds(net_create(&net, config));
-    ck_succeeds(device_open(&device, 0));
+    ck_succeeds(device_open(&device, WHOLE_DEVICE(0)));
     struct replica_options options = {
         .is_training = 1, .truth_kind = TRUTH_LABELS, .allocation_limit = 4 << 20};
     ck_fails(replica_create(&replica, net, device, &options), ERROR_DEVICE,

@@ -22,7 +22,7 @@ int test_device_index(void) {
 }
 
 void test_device_open(void) {
-    ck_succeeds(device_open(&device, test_device_index()));
+    ck_succeeds(device_open(&device, WHOLE_DEVICE(test_device_index())));
 }
 
 void test_device_close(void) {

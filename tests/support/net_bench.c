@@ -24,7 +24,7 @@ static int test_device(void) {
 static void finish_opening(struct net_bench *bench, const struct replica_options *options) {
     static const struct replica_options training = {.is_training = 1, .truth_kind = TRUTH_LABELS};
     ck_succeeds(net_create(&bench->net, bench->config));
-    ck_succeeds(device_open(&bench->device, test_device()));
+    ck_succeeds(device_open(&bench->device, WHOLE_DEVICE(test_device())));
     ck_succeeds(
         replica_create(&bench->replica, bench->net, bench->device, options ? options : &training));
     ck_succeeds(replica_initialise(bench->replica, (uint32_t)bench->net->options.seed));
@@ -48,8 +48,39 @@ void net_bench_read(struct net_bench *bench, const char *path, const char *const
     finish_opening(bench, options);
 }
 
+static void open_devices(struct net_bench *bench, const char *list) {
+    struct device_choice *choices, own = WHOLE_DEVICE(test_device());
+    bench->device_count = 1;
+    if (list)
+        ck_succeeds(devices_choose(&choices, &bench->device_count, list));
+    ck_assert_int_le(bench->device_count, NET_BENCH_DEVICES);
+    for (int i = 0; i < bench->device_count; i++)
+        ck_succeeds(device_open(&bench->devices[i], list ? choices[i] : own));
+    if (list)
+        free(choices);
+}
+
+void net_bench_open_team(struct net_bench *bench, const char *text, const char *devices,
+                         const struct team_options *options) {
+    static const struct team_options labels = {.truth_kind = TRUTH_LABELS};
+    *bench = (struct net_bench){0};
+    ck_succeeds(config_parse(&bench->config, "test.cfg", text, strlen(text)));
+    ck_succeeds(net_create(&bench->net, bench->config));
+    open_devices(bench, devices);
+    ck_succeeds(team_create(&bench->team, bench->net, bench->devices, bench->device_count,
+                            options ? options : &labels));
+    ck_succeeds(team_initialise(bench->team, (uint32_t)bench->net->options.seed));
+    bench->device = bench->devices[0];
+    bench->replica = team_replica(bench->team, 0);
+}
+
 void net_bench_close(struct net_bench *bench) {
-    replica_free(bench->replica);
+    if (bench->team)
+        team_free(bench->team);
+    else
+        replica_free(bench->replica);
+    for (int i = 1; i < bench->device_count; i++)
+        device_close(bench->devices[i]);
     device_close(bench->device);
     net_free(bench->net);
     config_free(bench->config);

@@ -2,13 +2,19 @@
 #ifndef SUPPORT_NET_BENCH_H
 #define SUPPORT_NET_BENCH_H
 
-#include "net/replica.h"
+#include "train/team.h"
+
+enum { NET_BENCH_DEVICES = 8 };
 
 struct net_bench {
     struct config *config;
     struct net *net;
     struct device *device;
     struct replica *replica;
+    /* Of a team; the device and the replica are its first. */
+    struct team *team;
+    struct device *devices[NET_BENCH_DEVICES];
+    int device_count;
 };
 
 /* Builds everything, and fails the test when something fails. `options` may be NULL: training,
@@ -20,6 +26,10 @@ void net_bench_open(struct net_bench *bench, const char *text,
  */
 void net_bench_read(struct net_bench *bench, const char *path, const char *const *overrides,
                     const struct replica_options *options);
+
+/* The same as a team, on the devices that are listed as for --devices; NULL: the test device. */
+void net_bench_open_team(struct net_bench *bench, const char *text, const char *devices,
+                         const struct team_options *options);
 
 void net_bench_close(struct net_bench *bench);
 

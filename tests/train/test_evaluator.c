@@ -73,7 +73,7 @@ START_TEST(evaluate_averages_the_probabilities_of_ten_crops) {
     struct evaluation_options options = {
         .crops = TEN_CROPS, .threads = 1, .show = keep, .context = &shown};
     struct evaluation evaluation;
-    ck_succeeds(evaluate(bench.replica, &data, &options, &evaluation));
+    ck_succeeds(evaluate(&bench.replica, 1, &data, &options, &evaluation));
     ck_assert_int_eq(shown.count, N);
     double loss = 0;
     for (int n = 0; n < N; n++) {
@@ -99,7 +99,7 @@ START_TEST(evaluate_counts_classes_and_confusions_as_it_counts_errors) {
     struct evaluation_options options = {
         .threads = 1, .classes = classes, .confusion = confusion[0]};
     struct evaluation evaluation;
-    ck_succeeds(evaluate(bench.replica, &data, &options, &evaluation));
+    ck_succeeds(evaluate(&bench.replica, 1, &data, &options, &evaluation));
     int64_t errors = 0;
     for (int k = 0; k < K; k++) {
         int64_t sum = 0;
@@ -123,13 +123,13 @@ START_TEST(evaluate_refuses_ten_crops_of_what_has_none) {
     struct dataset data = make_data(bench.net);
     struct evaluation evaluation;
     struct evaluation_options options = {.crops = 5};
-    ck_fails(evaluate(bench.replica, &data, &options, &evaluation), ERROR_INPUT,
+    ck_fails(evaluate(&bench.replica, 1, &data, &options, &evaluation), ERROR_INPUT,
              "there can be 1 or 10");
     float numbers[1] = {0};
     data.bytes = NULL;
     data.floats = numbers;
     options.crops = TEN_CROPS;
-    ck_fails(evaluate(bench.replica, &data, &options, &evaluation), ERROR_INPUT,
+    ck_fails(evaluate(&bench.replica, 1, &data, &options, &evaluation), ERROR_INPUT,
              "the data are numbers");
     net_bench_close(&bench);
 }
@@ -151,11 +151,11 @@ START_TEST(evaluate_refuses_data_of_which_every_picture_is_broken) {
     for (int i = 0; i < N; i++)
         ck_succeeds(picture_files_add(data.files, path, -1, 0, 0));
     struct evaluation evaluation;
-    ck_fails(evaluate(bench.replica, &data, NULL, &evaluation), ERROR_INPUT,
+    ck_fails(evaluate(&bench.replica, 1, &data, NULL, &evaluation), ERROR_INPUT,
              "not one of the 7 pictures");
     struct shown shown = {0};
     struct evaluation_options options = {.show = keep, .context = &shown};
-    ck_succeeds(evaluate(bench.replica, &data, &options, &evaluation));
+    ck_succeeds(evaluate(&bench.replica, 1, &data, &options, &evaluation));
     ck_assert_int_eq(shown.count, 0);
     picture_files_free(data.files);
     ck_assert_int_eq(unlink(path), 0);

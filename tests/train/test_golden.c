@@ -131,11 +131,11 @@ START_TEST(losses_of_twenty_steps_and_the_final_weights_agree_with_pytorch) {
     ck_assert_uint_eq(json_array_size(losses), STEPS);
 
     const struct net_options *o = &golden.bench.net->options;
+    struct update update = {.rate = o->learning_rate, .momentum = o->momentum, .decay = o->decay};
     for (int i = 0; i < STEPS; i++) {
         double loss = learn(&golden, i);
         ck_assert_double_eq_tol(loss, json_number_value(json_array_get(losses, (size_t)i)), 1e-3);
-        ck_succeeds(replica_update(golden.bench.replica,
-                                   &(struct update){o->learning_rate, o->momentum, o->decay}));
+        ck_succeeds(replica_update(golden.bench.replica, &update));
     }
     check_parameters(&golden, replica_read_parameter, &expected, 1e-4);
     json_decref(root);

@@ -75,12 +75,11 @@ static int train(struct net_bench *bench, const struct noise *noise, struct reco
     struct trainer_listener listener = {
         .iteration = on_iteration, .epoch = on_epoch, .context = record};
     struct trainer_state state = trainer_start(bench->net);
-    return trainer_run(bench->replica, &noise->dataset, &noise->dataset, &options, &state,
-                       &listener);
+    return trainer_run(bench->team, &noise->dataset, &noise->dataset, &options, &state, &listener);
 }
 
 /* The small net with overrides, trained; its weights, which the caller frees. */
-static float *trained(const char *const *overrides, const struct replica_options *options,
+static float *trained(const char *const *overrides, const struct team_options *options,
                       struct record *record) {
     struct noise *noise = malloc(sizeof *noise);
     make_noise(noise);
@@ -99,7 +98,7 @@ static float *trained(const char *const *overrides, const struct replica_options
     net_free(net);
     config_free(config);
 
-    net_bench_open(&bench, text, options);
+    net_bench_open_team(&bench, text, NULL, options);
     ck_succeeds(train(&bench, noise, record));
     float *weights = net_bench_parameters(&bench);
     net_bench_close(&bench);
@@ -153,8 +152,7 @@ END_TEST
 START_TEST(trainer_split_flat_buffers_give_bit_identical_weights) {
     /* So small an allocation that the four parameters need two segments, and activations several.
      */
-    struct replica_options split = {
-        .is_training = 1, .truth_kind = TRUTH_LABELS, .allocation_limit = 3600};
+    struct team_options split = {.truth_kind = TRUTH_LABELS, .allocation_limit = 3600};
     static const char *const small_batch[] = {"net.batch=2", "net.epochs=1", NULL};
     struct record record;
     float *whole = trained(small_batch, NULL, &record);
@@ -178,7 +176,7 @@ START_TEST(trainer_stops_before_the_update_where_the_loss_is_not_finite) {
     struct record record;
     make_noise(noise);
     struct net_bench bench;
-    net_bench_open(&bench, small_net, NULL);
+    net_bench_open_team(&bench, small_net, NULL, NULL);
     noise->pixels[3 * ELEMENTS + 5] = NAN;
     ck_fails(train(&bench, noise, &record), ERROR_NUMERIC, "the first that is not is the data");
     ck_assert_msg(strstr(error_message(), "iteration ") == error_message(), "%s", error_message());
@@ -195,7 +193,7 @@ START_TEST(trainer_names_the_layer_that_went_non_finite_first) {
     struct record record;
     make_noise(noise);
     struct net_bench bench;
-    net_bench_open(&bench, small_net, NULL);
+    net_bench_open_team(&bench, small_net, NULL, NULL);
     float huge[4 * 60];
     for (int i = 0; i < 4 * 60; i++)
         huge[i] = 3e38F;
@@ -230,7 +228,7 @@ static void open_eventful(struct net_bench *bench) {
     ck_assert_int_eq(fclose(out), 0);
     net_free(net);
     config_free(config);
-    net_bench_open(bench, text, NULL);
+    net_bench_open_team(bench, text, NULL, NULL);
     free(text);
 }
 
@@ -243,8 +241,7 @@ static int train_until(struct net_bench *bench, const struct noise *noise,
                        struct trainer_state *state, int64_t stop) {
     struct trainer_options options = {.iterations = 12};
     struct trainer_listener listener = {.done = stop_at, .context = &stop};
-    return trainer_run(bench->replica, &noise->dataset, &noise->dataset, &options, state,
-                       &listener);
+    return trainer_run(bench->team, &noise->dataset, &noise->dataset, &options, state, &listener);
 }
 
 START_TEST(trainer_goes_on_from_a_checkpoint_to_the_same_bits) {
@@ -385,14 +382,14 @@ START_TEST(trainer_counts_a_batch_of_broken_pictures_and_makes_no_update) {
     struct gallery gallery;
     struct net_bench bench;
     make_gallery(&gallery);
-    net_bench_open(&bench, pictures_net, NULL);
+    net_bench_open_team(&bench, pictures_net, NULL, NULL);
     struct steps steps = {.bench = &bench};
     struct trainer_options options = {0};
     struct trainer_listener listener = {.iteration = note_step, .context = &steps};
     struct trainer_state state = trainer_start(bench.net);
     ck_succeeds(trainer_iterations(bench.net, &gallery.dataset, &options.iterations));
-    ck_succeeds(trainer_run(bench.replica, &gallery.dataset, &gallery.dataset, &options, &state,
-                            &listener));
+    ck_succeeds(
+        trainer_run(bench.team, &gallery.dataset, &gallery.dataset, &options, &state, &listener));
     ck_assert_int_eq(state.iteration, 6);
     ck_assert_int_eq(steps.count, 6);
     ck_assert_int_eq(state.evaluation.samples, 4);
@@ -426,7 +423,7 @@ START_TEST(trainer_names_a_broken_picture_once_however_often_it_tests) {
     struct gallery gallery;
     struct net_bench bench;
     make_gallery(&gallery);
-    net_bench_open(&bench, pictures_net, NULL);
+    net_bench_open_team(&bench, pictures_net, NULL, NULL);
     struct trainer_options options = {.iterations = 9};
     struct trainer_listener listener = {0};
     struct trainer_state state = trainer_start(bench.net);
@@ -435,7 +432,7 @@ START_TEST(trainer_names_a_broken_picture_once_however_often_it_tests) {
     ck_assert(log && before >= 0);
     ck_assert_int_ge(dup2(fileno(log), STDERR_FILENO), 0);
     int rc =
-        trainer_run(bench.replica, &gallery.dataset, &gallery.dataset, &options, &state, &listener);
+        trainer_run(bench.team, &gallery.dataset, &gallery.dataset, &options, &state, &listener);
     ck_assert_int_ge(dup2(before, STDERR_FILENO), 0);
     (void)close(before);
     ck_succeeds(rc);
@@ -452,7 +449,7 @@ START_TEST(trainer_asks_how_long_to_train) {
     struct net_bench bench;
     int64_t iterations;
     static const char *const text = "[net]\ninputs=4\n[connected]\n[cost]\n";
-    net_bench_open(&bench, text, NULL);
+    net_bench_open_team(&bench, text, NULL, NULL);
     ck_fails(trainer_iterations(bench.net, &noise->dataset, &iterations), ERROR_INPUT,
              "nothing says how long to train");
     net_bench_close(&bench);

@@ -1,0 +1,12 @@
+/* CLNET_DEVICE_LIMITS: how clnet behaves on a device with less, tried on one with more. */
+#ifndef CL_LIMITS_OVERRIDE_H
+#define CL_LIMITS_OVERRIDE_H
+
+#include "cl/device.h"
+
+/* Lowers what a device says of itself to what the text allows: "global_memory=1G,local_memory=16K,
+ * allocation_max=256M,work_group_max=64,fp64=0,fp16=0", any of these; NULL changes nothing. Nothing
+ * is ever raised. ERROR_INPUT names the item that makes no sense. */
+int limits_override(struct device_info *info, const char *text);
+
+#endif

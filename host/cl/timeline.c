@@ -1,0 +1,135 @@
+/* When the commands of a device ran: the times of its kernels, and a trace. */
+#include "base/progress.h"
+#include "cl/internal.h"
+
+#include <stdlib.h>
+
+static const char *const row_names[] = {"kernels", "to the device", "from the device"};
+
+cl_event *device_event(const struct device *device, cl_event *event) {
+    return device->is_profiling ? event : NULL;
+}
+
+/* Makes room for another command. */
+static int grow(struct device *device) {
+    if (device->command_count < device->command_room)
+        return 1;
+    int room = device->command_room ? 2 * device->command_room : 64;
+    struct command *commands = realloc(device->commands, (size_t)room * sizeof *commands);
+    if (!commands)
+        return 0;
+    device->commands = commands;
+    device->command_room = room;
+    return 1;
+}
+
+void device_note(struct device *device, enum queue_kind queue, cl_event event, const char *name,
+                 struct kernel *kernel) {
+    if (!event)
+        return;
+    pthread_mutex_lock(&device->lock);
+    if (grow(device))
+        device->commands[device->command_count++] =
+            (struct command){.event = event, .kernel = kernel, .name = name, .queue = queue};
+    else
+        (void)clReleaseEvent(event);
+    pthread_mutex_unlock(&device->lock);
+}
+
+static cl_int is_done(cl_event event, int *done) {
+    cl_int status = CL_QUEUED;
+    cl_int code =
+        clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL);
+    *done = status == CL_COMPLETE;
+    return code == CL_SUCCESS && status < 0 ? status : code;
+}
+
+static cl_int get_times(cl_event event, double *start, double *end) {
+    cl_ulong from = 0, to = 0;
+    cl_int code =
+        clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof from, &from, NULL);
+    if (code == CL_SUCCESS)
+        code = clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof to, &to, NULL);
+    *start = (double)from * 1e-9;
+    *end = (double)to * 1e-9;
+    return code;
+}
+
+static cl_int take_times(struct device *device, const struct command *command) {
+    double start, end;
+    cl_int code = get_times(command->event, &start, &end);
+    if (code != CL_SUCCESS)
+        return code;
+    if (command->kernel)
+        kernel_add_time(command->kernel, end - start);
+    if (device->trace)
+        trace_span(device->trace, device->rows[command->queue], command->name,
+                   start + device->clock_offset, end + device->clock_offset);
+    return CL_SUCCESS;
+}
+
+/* Takes the times of those that are done, and keeps the others. */
+static cl_int collect(struct device *device) {
+    cl_int code = CL_SUCCESS;
+    int kept = 0;
+    for (int i = 0; i < device->command_count; i++) {
+        struct command *command = &device->commands[i];
+        int done = 0;
+        if (code == CL_SUCCESS)
+            code = is_done(command->event, &done);
+        if (!done) {
+            device->commands[kept++] = *command;
+            continue;
+        }
+        code = take_times(device, command);
+        (void)clReleaseEvent(command->event);
+    }
+    device->command_count = kept;
+    return code;
+}
+
+int device_collect(struct device *device) {
+    pthread_mutex_lock(&device->lock);
+    cl_int code = collect(device);
+    pthread_mutex_unlock(&device->lock);
+    CL_TRY(device, code);
+    return 0;
+}
+
+int device_collect_times(struct device *device) {
+    TRY(device_finish(device));
+    return device_collect(device);
+}
+
+/* The two clocks are compared at the end of a command that takes no time. */
+static int compare_clocks(struct device *device) {
+    cl_event event;
+    double start = 0, end = 0;
+    TRY(device_finish(device));
+    CL_TRY(device, clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &event));
+    cl_int code = clWaitForEvents(1, &event);
+    double now = clock_seconds();
+    if (code == CL_SUCCESS)
+        code = get_times(event, &start, &end);
+    (void)clReleaseEvent(event);
+    CL_TRY(device, code);
+    device->clock_offset = now - end;
+    return 0;
+}
+
+int device_trace(struct device *device, struct trace *trace, const char *group) {
+    TRY(compare_clocks(device));
+    for (int i = 0; i < QUEUES; i++) {
+        device->rows[i] = trace_row(trace, group, row_names[i]);
+        TRY(device->rows[i]);
+    }
+    TRY(device_collect(device)); /* what ran before */
+    device->trace = trace;
+    return 0;
+}
+
+void timeline_free(struct device *device) {
+    for (int i = 0; i < device->command_count; i++)
+        (void)clReleaseEvent(device->commands[i].event);
+    free(device->commands);
+}

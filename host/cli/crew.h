@@ -1,0 +1,29 @@
+/* A team with its devices and its trace, as a command line asks for them. */
+#ifndef CLI_CREW_H
+#define CLI_CREW_H
+
+#include "cli/cli.h"
+#include "train/team.h"
+
+/* Flags of the commands that have a team learn; NULL: not given. */
+struct crew_flags {
+    const char *devices, *split, *trace;
+};
+
+struct crew {
+    struct device **devices;
+    int count;
+    struct trace *trace; /* NULL: none is asked for */
+    struct team *team;
+};
+
+/* Opens the devices that --devices names, or the best one, and says which, and how to use those
+ * that are left; then the trace, and a team
+ * that learns such samples. Close with crew_close, also on failure. */
+int crew_open(struct crew *crew, const struct net *net, const struct crew_flags *flags,
+              enum truth truth_kind, int is_floats);
+
+/* A trace that could not be written whole is ERROR_SYSTEM. */
+int crew_close(struct crew *crew);
+
+#endif

@@ -1,0 +1,646 @@
+#include "train/team.h"
+
+#include "base/barrier.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "net/memory_needs.h"
+#include "train/evaluator.h"
+#include "train/exchange.h"
+#include "train/split.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Iterations that are measured before the batch is divided for the first time, and later. */
+enum { MEASURE_FIRST = 5, MEASURE_AGAIN = 50 };
+
+/* A new division must save this share of an iteration: it has kernels compiled anew. */
+#define WORTH_IT 0.05
+
+/* What worker functions return when another worker failed. */
+enum { GIVEN_UP = 1 };
+
+/* A part of a batch. */
+struct part {
+    int first, count;
+};
+
+struct worker {
+    struct team *team;
+    int rank;
+    struct device *device;
+    int sharing; /* replicas that share the device's memory */
+    struct replica *replica;
+    pthread_t thread;
+    int is_started;
+    int share;
+    int micro_batch;
+    struct part next; /* of the batch that is staged */
+    struct part part; /* of the batch at hand */
+    struct step step; /* the last micro-batch */
+    int32_t *ranks;   /* of a micro-batch */
+    int has_sent;
+    int code; /* of its failure, with the message */
+    char *message;
+
+    /* Since the batch was last divided. */
+    int rounds, samples;
+    double seconds, started;
+};
+
+struct team {
+    const struct net *net;
+    struct team_options options;
+    int size;
+    struct worker *workers;
+    struct replica **replicas;
+    int *shares;
+    struct exchange *exchange; /* NULL: there is one replica alone */
+    struct barrier vote;
+    atomic_int diverged; /* rank + 1 of one whose loss is not finite */
+    float *losses;       /* of the batch */
+    int is_divided;      /* by measurement, at least once */
+
+    const struct dataset *next_dataset, *dataset;
+    struct batch next_batch, batch;
+    struct step step;
+    struct update update;
+    int has_update;
+
+    pthread_mutex_t lock; /* guards what follows, and each worker's has_sent */
+    pthread_cond_t changed;
+    unsigned round; /* a new one sets the workers to work */
+    int running;    /* workers at work */
+    int is_closing;
+};
+
+/* ---- what a worker does with its part of a batch ---- */
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+/* The batch may go, as far as this worker is concerned. */
+static void note_sent(struct worker *worker) {
+    struct team *team = worker->team;
+    pthread_mutex_lock(&team->lock);
+    worker->has_sent = 1;
+    pthread_cond_broadcast(&team->changed);
+    pthread_mutex_unlock(&team->lock);
+}
+
+static int stage(struct worker *worker, const struct dataset *dataset, const struct batch *batch,
+                 struct part part, int done) {
+    int count = least(part.count - done, replica_micro_batch(worker->replica));
+    if (count <= 0)
+        return 0;
+    struct samples samples = batch_part(dataset, batch, part.first + done, count);
+    return replica_stage(worker->replica, &samples);
+}
+
+static int start_bucket(void *context, int bucket) {
+    struct worker *worker = context;
+    return exchange_start(worker->team->exchange, worker->rank, bucket);
+}
+
+static int all_finite(const float *values, int count) {
+    int finite = 1;
+    for (int i = 0; i < count; i++)
+        finite &= isfinite(values[i]) != 0;
+    return finite;
+}
+
+/* One micro-batch, `done` samples into the part; the gradients of the last one leave as they come.
+ * Returns 1 when a loss is not finite. */
+static int learn_micro_batch(struct worker *worker, int done) {
+    struct team *team = worker->team;
+    struct replica *replica = worker->replica;
+    int count = least(worker->part.count - done, replica_micro_batch(replica));
+    int is_last = done + count == worker->part.count;
+    float *losses = team->losses + worker->part.first + done;
+    worker->step.first_sample = (uint32_t)(worker->part.first + done);
+    TRY(replica_forward_staged(replica, &worker->step));
+    TRY(replica_backward(replica, is_last && team->exchange ? start_bucket : NULL, worker));
+    if (is_last) {
+        TRY(replica_stage_wait(replica));
+        note_sent(worker);
+    } else {
+        TRY(stage(worker, team->dataset, &team->batch, worker->part, done + count));
+    }
+    TRY(replica_results(replica, losses, worker->ranks));
+    return !all_finite(losses, count);
+}
+
+/* A worker that has no sample takes part with gradients of zero. */
+static int learn_nothing(struct worker *worker) {
+    struct team *team = worker->team;
+    note_sent(worker);
+    for (int b = 0; team->exchange && b < replica_bucket_count(worker->replica); b++)
+        TRY(start_bucket(worker, b));
+    return 0;
+}
+
+static int learn_part(struct worker *worker) {
+    struct team *team = worker->team;
+    worker->step = team->step;
+    if (worker->part.count == 0)
+        return learn_nothing(worker);
+    for (int done = 0; done < worker->part.count; done += replica_micro_batch(worker->replica)) {
+        int rc = learn_micro_batch(worker, done);
+        TRY(rc);
+        if (rc > 0) {
+            atomic_store(&team->diverged, worker->rank + 1);
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static int exchange_and_update(struct worker *worker) {
+    struct team *team = worker->team;
+    const struct update *update = team->has_update ? &team->update : NULL;
+    for (int b = 0; team->exchange && b < replica_bucket_count(worker->replica); b++) {
+        int rc = exchange_wait(team->exchange, worker->rank, b);
+        if (rc)
+            return rc;
+        if (update)
+            TRY(replica_update_bucket(worker->replica, b, update));
+    }
+    if (update && !team->exchange)
+        TRY(replica_update(worker->replica, update));
+    return device_flush(replica_device(worker->replica));
+}
+
+static void note_time(struct worker *worker) {
+    struct team *team = worker->team;
+    if (!team->exchange || worker->part.count != worker->share)
+        return;
+    if (worker->rounds++ == 0) /* has the driver compile */
+        return;
+    worker->samples += worker->part.count;
+    worker->seconds += exchange_ready(team->exchange, worker->rank) - worker->started;
+}
+
+static int learn(struct worker *worker) {
+    struct team *team = worker->team;
+    worker->started = clock_seconds();
+    TRY(learn_part(worker));
+    /* Nobody updates before all know that every loss is finite. */
+    if (!barrier_wait(&team->vote))
+        return GIVEN_UP;
+    if (atomic_load(&team->diverged))
+        return 0;
+    int rc = exchange_and_update(worker);
+    if (rc)
+        return rc;
+    note_time(worker);
+    return device_collect(replica_device(worker->replica));
+}
+
+/* ---- its thread ---- */
+
+/* The message is the thread's own: keep it, and let nobody wait for this worker. */
+static void note_failure(struct worker *worker, int code) {
+    struct team *team = worker->team;
+    worker->code = code;
+    if (code < 0)
+        worker->message = strdup(error_message());
+    barrier_break(&team->vote);
+    if (team->exchange)
+        exchange_abort(team->exchange);
+}
+
+static void *thread_main(void *context) {
+    struct worker *worker = context;
+    struct team *team = worker->team;
+    unsigned round = 0;
+    pthread_mutex_lock(&team->lock);
+    for (;;) {
+        while (!team->is_closing && team->round == round)
+            pthread_cond_wait(&team->changed, &team->lock);
+        if (team->is_closing)
+            break;
+        round = team->round;
+        pthread_mutex_unlock(&team->lock);
+        int rc = learn(worker);
+        if (rc)
+            note_failure(worker, rc);
+        pthread_mutex_lock(&team->lock);
+        worker->has_sent = 1;
+        team->running--;
+        pthread_cond_broadcast(&team->changed);
+    }
+    pthread_mutex_unlock(&team->lock);
+    return NULL;
+}
+
+/* ---- making one ---- */
+
+/* Replicas that share the memory of a device. */
+static int count_sharing(struct device *const *devices, int count, const struct device *device) {
+    int sharing = 0;
+    for (int i = 0; i < count; i++)
+        sharing += device_info(devices[i])->index == device_info(device)->index;
+    return sharing;
+}
+
+/* The micro-batch with which the worker's share fits its device, as the config divides it or in
+ * more parts. */
+static int plan_micro_batch(const struct worker *worker, int share, int *micro_batch) {
+    const struct team *team = worker->team;
+    const struct team_options *o = &team->options;
+    const struct device_info *info = device_info(worker->device);
+    struct memory_fit fit;
+    struct memory_needs_options options = {.technique = o->technique,
+                                           .is_training = 1,
+                                           .truth_kind = o->truth_kind,
+                                           .is_floats = o->is_floats,
+                                           .mean_by_pixel = o->mean_by_pixel,
+                                           .allocation_limit = o->allocation_limit};
+    int least = team->net->options.subdivisions < share ? team->net->options.subdivisions : share;
+    TRY(memory_fit(&fit, team->net, info, &options, share, least, worker->sharing));
+    if (fit.subdivisions > least)
+        log_info("device %d (%s): its share of %d samples is worked through in %d parts of up to "
+                 "%d, so that they fit its memory",
+                 info->index, info->name, share, fit.subdivisions, fit.micro_batch);
+    *micro_batch = fit.micro_batch;
+    return 0;
+}
+
+static int create_worker(struct team *team, int rank) {
+    struct worker *worker = &team->workers[rank];
+    struct replica_options options = {
+        .technique = team->options.technique,
+        .is_training = 1,
+        .truth_kind = team->options.truth_kind,
+        .micro_batch = worker->micro_batch,
+        .bucket_bytes = team->size > 1 ? team->options.bucket_bytes : 0,
+        .allocation_limit = team->options.allocation_limit,
+    };
+    worker->ranks = malloc((size_t)team->net->options.batch * sizeof *worker->ranks);
+    if (!worker->ranks)
+        return error_no_memory("a worker", (size_t)team->net->options.batch * 4);
+    TRY(replica_create(&worker->replica, team->net, worker->device, &options));
+    team->replicas[rank] = worker->replica;
+    return 0;
+}
+
+/* Before anything is allocated. */
+static int plan_worker(struct team *team, int rank, struct device *const *devices) {
+    struct worker *worker = &team->workers[rank];
+    worker->team = team;
+    worker->rank = rank;
+    worker->device = devices[rank];
+    worker->share = team->shares[rank];
+    worker->sharing = count_sharing(devices, team->size, worker->device);
+    return plan_micro_batch(worker, worker->share, &worker->micro_batch);
+}
+
+static int start_worker(struct worker *worker) {
+    if (pthread_create(&worker->thread, NULL, thread_main, worker) != 0)
+        return error_set(ERROR_SYSTEM, "cannot start a thread for device %d",
+                         device_info(replica_device(worker->replica))->index);
+    worker->is_started = 1;
+    return 0;
+}
+
+static int allocate(struct team *team) {
+    size_t count = (size_t)team->size;
+    team->workers = calloc(count, sizeof *team->workers);
+    team->replicas = calloc(count, sizeof(struct replica *));
+    team->shares = calloc(count, sizeof *team->shares);
+    team->losses = calloc((size_t)team->net->options.batch, sizeof *team->losses);
+    return team->workers && team->replicas && team->shares && team->losses
+               ? 0
+               : error_no_memory("a team", count * sizeof *team->workers);
+}
+
+/* Each device has a group of rows: its queues, and the exchange. */
+static int trace_worker(struct team *team, int rank) {
+    struct trace *trace = team->options.trace;
+    struct device *device = replica_device(team->replicas[rank]);
+    char group[2 * DEVICE_TEXT];
+    (void)snprintf(group, sizeof group, "%d: device %d, %s", rank, device_info(device)->index,
+                   device_info(device)->name);
+    TRY(device_trace(device, trace, group));
+    if (!team->exchange)
+        return 0;
+    int row = trace_row(trace, group, "exchange");
+    TRY(row);
+    exchange_trace(team->exchange, rank, trace, row);
+    return 0;
+}
+
+static int build(struct team *team, struct device *const *devices) {
+    TRY(allocate(team));
+    if (team->options.shares)
+        memcpy(team->shares, team->options.shares, (size_t)team->size * sizeof *team->shares);
+    else
+        TRY(split_even(team->shares, team->size, team->net->options.batch));
+    for (int i = 0; i < team->size; i++)
+        TRY(plan_worker(team, i, devices));
+    for (int i = 0; i < team->size; i++)
+        TRY(create_worker(team, i));
+    if (team->size > 1)
+        TRY(exchange_create(&team->exchange, team->replicas, team->size, team->options.copies));
+    for (int i = 0; team->options.trace && i < team->size; i++)
+        TRY(trace_worker(team, i));
+    for (int i = 0; i < team->size; i++)
+        TRY(start_worker(&team->workers[i]));
+    return 0;
+}
+
+int team_create(struct team **out, const struct net *net, struct device *const *devices, int count,
+                const struct team_options *options) {
+    struct team *team = calloc(1, sizeof *team);
+    if (!team)
+        return error_no_memory("a team", sizeof *team);
+    team->net = net;
+    team->options = *options;
+    if (!team->options.bucket_bytes)
+        team->options.bucket_bytes = TEAM_BUCKET_BYTES;
+    team->size = count;
+    barrier_init(&team->vote, count);
+    pthread_mutex_init(&team->lock, NULL);
+    pthread_cond_init(&team->changed, NULL);
+    int rc = build(team, devices);
+    team->options.shares = NULL; /* the caller's */
+    if (rc < 0)
+        team_free(team);
+    else
+        *out = team;
+    return rc;
+}
+
+void team_free(struct team *team) {
+    if (!team)
+        return;
+    pthread_mutex_lock(&team->lock);
+    team->is_closing = 1;
+    pthread_cond_broadcast(&team->changed);
+    pthread_mutex_unlock(&team->lock);
+    for (int i = 0; team->workers && i < team->size; i++) {
+        if (team->workers[i].is_started)
+            (void)pthread_join(team->workers[i].thread, NULL);
+    }
+    exchange_free(team->exchange);
+    for (int i = 0; team->workers && i < team->size; i++) {
+        replica_free(team->workers[i].replica);
+        free(team->workers[i].ranks);
+        free(team->workers[i].message);
+    }
+    barrier_destroy(&team->vote);
+    pthread_mutex_destroy(&team->lock);
+    pthread_cond_destroy(&team->changed);
+    free(team->workers);
+    free(team->replicas);
+    free(team->shares);
+    free(team->losses);
+    free(team);
+}
+
+int team_size(const struct team *team) {
+    return team->size;
+}
+
+struct replica *team_replica(const struct team *team, int rank) {
+    return team->replicas[rank];
+}
+
+struct replica *const *team_replicas(const struct team *team) {
+    return team->replicas;
+}
+
+int team_share(const struct team *team, int rank) {
+    return team->shares[rank];
+}
+
+/* ---- parameters ---- */
+
+int team_initialise(struct team *team, uint32_t seed) {
+    for (int i = 0; i < team->size; i++)
+        TRY(replica_initialise(team->replicas[i], seed));
+    return 0;
+}
+
+/* One parameter of the first replica, and its velocity, to all others; `values` is room for it. */
+static int share_parameter(struct team *team, int index, float *values) {
+    TRY(replica_read_parameter(team->replicas[0], index, values));
+    for (int i = 1; i < team->size; i++)
+        TRY(replica_write_parameter(team->replicas[i], index, values));
+    TRY(replica_read_velocity(team->replicas[0], index, values));
+    for (int i = 1; i < team->size; i++)
+        TRY(replica_write_velocity(team->replicas[i], index, values));
+    return 0;
+}
+
+int team_share_parameters(struct team *team) {
+    const struct mean *mean = replica_mean(team->replicas[0]);
+    for (int i = 1; mean && i < team->size; i++)
+        TRY(replica_set_mean(team->replicas[i], mean));
+    for (int p = 0; team->size > 1 && p < team->net->parameter_count; p++) {
+        size_t elements = (size_t)parameter_elements(net_parameter(team->net, p, NULL));
+        float *values = malloc(elements * sizeof *values);
+        if (!values)
+            return error_no_memory("a parameter", elements * sizeof *values);
+        int rc = share_parameter(team, p, values);
+        free(values);
+        TRY(rc);
+    }
+    return 0;
+}
+
+int team_check(struct team *team, uint64_t *digest) {
+    uint64_t first = 0;
+    for (int i = 0; i < team->size; i++) {
+        uint64_t own;
+        const struct device_info *info = device_info(replica_device(team->replicas[i]));
+        TRY(replica_digest(team->replicas[i], &own));
+        if (i == 0)
+            first = own;
+        if (own != first)
+            return error_set(ERROR_DEVICE,
+                             "device %d (%s): its parameters are no longer those of device %d: one "
+                             "of the two computes wrongly; 'clnet doctor' may tell which",
+                             info->index, info->name,
+                             device_info(replica_device(team->replicas[0]))->index);
+    }
+    if (digest)
+        *digest = first;
+    return 0;
+}
+
+/* ---- learning, as the thread sees it that made the team ---- */
+
+int team_stage(struct team *team, const struct dataset *dataset, const struct batch *batch) {
+    team->next_dataset = dataset;
+    team->next_batch = *batch;
+    for (int i = 0; i < team->size; i++) {
+        struct worker *worker = &team->workers[i];
+        int first = split_first(team->shares, team->size, batch->count, i);
+        int end = split_first(team->shares, team->size, batch->count, i + 1);
+        worker->next = (struct part){.first = first, .count = end - first};
+        TRY(stage(worker, dataset, batch, worker->next, 0));
+    }
+    return 0;
+}
+
+int team_begin(struct team *team, const struct step *step, const struct update *update) {
+    pthread_mutex_lock(&team->lock);
+    team->dataset = team->next_dataset;
+    team->batch = team->next_batch;
+    team->step = *step;
+    team->step.global_count = team->batch.count;
+    team->has_update = update != NULL;
+    if (update)
+        team->update = *update;
+    for (int i = 0; i < team->size; i++) {
+        team->workers[i].part = team->workers[i].next;
+        team->workers[i].has_sent = 0;
+    }
+    team->running = team->size;
+    team->round++;
+    pthread_cond_broadcast(&team->changed);
+    pthread_mutex_unlock(&team->lock);
+    return 0;
+}
+
+int team_wait_sent(struct team *team) {
+    pthread_mutex_lock(&team->lock);
+    for (int i = 0; i < team->size; i++) {
+        while (!team->workers[i].has_sent)
+            pthread_cond_wait(&team->changed, &team->lock);
+    }
+    pthread_mutex_unlock(&team->lock);
+    return 0;
+}
+
+/* The first worker that failed of itself. */
+static int report_failure(const struct team *team) {
+    for (int i = 0; i < team->size; i++) {
+        const struct worker *worker = &team->workers[i];
+        if (worker->code < 0)
+            return error_set(worker->code, "%s", worker->message ? worker->message : "");
+    }
+    return 0;
+}
+
+static int report_divergence(struct team *team, int rank) {
+    struct worker *worker = &team->workers[rank];
+    char where[256];
+    int rc = replica_find_nonfinite(worker->replica, &worker->step, where, sizeof where);
+    TRY(rc);
+    return error_set(ERROR_NUMERIC,
+                     "the loss is not finite; the first that is not is %s; a smaller learning rate "
+                     "(--set net.learning_rate=...) may help",
+                     rc > 0 ? where : "the loss itself");
+}
+
+int team_end(struct team *team, double *loss) {
+    pthread_mutex_lock(&team->lock);
+    while (team->running > 0)
+        pthread_cond_wait(&team->changed, &team->lock);
+    pthread_mutex_unlock(&team->lock);
+    TRY(report_failure(team));
+    int diverged = atomic_load(&team->diverged);
+    if (diverged)
+        return report_divergence(team, diverged - 1);
+    double sum = 0;
+    for (int i = 0; i < team->batch.count; i++)
+        sum += (double)team->losses[i];
+    *loss = sum / team->batch.count;
+    return 0;
+}
+
+int team_update(struct team *team, const struct update *update) {
+    for (int i = 0; i < team->size; i++) {
+        TRY(replica_update(team->replicas[i], update));
+        TRY(device_flush(replica_device(team->replicas[i])));
+    }
+    return 0;
+}
+
+int team_stage_wait(struct team *team) {
+    int rc = 0;
+    for (int i = 0; i < team->size; i++) {
+        int waited = replica_stage_wait(team->replicas[i]);
+        rc = rc < 0 ? rc : waited;
+    }
+    return rc;
+}
+
+/* ---- dividing the batch by how fast the devices are ---- */
+
+int team_is_measured(const struct team *team) {
+    return team->options.is_automatic && team->size > 1 &&
+           team->workers[0].rounds >= (team->is_divided ? MEASURE_AGAIN : MEASURE_FIRST);
+}
+
+/* Takes the rates since the last time, and begins to measure anew. Returns whether there are any.
+ */
+static int take_rates(struct team *team, double *rates) {
+    int are_known = 1;
+    for (int i = 0; i < team->size; i++) {
+        struct worker *worker = &team->workers[i];
+        are_known &= worker->samples > 0 && worker->seconds > 0;
+        rates[i] = are_known ? worker->samples / worker->seconds : 0;
+        worker->rounds = 1;
+        worker->samples = 0;
+        worker->seconds = 0;
+    }
+    return are_known;
+}
+
+static void log_shares(const struct team *team, double saving) {
+    char text[256];
+    size_t used = 0;
+    for (int i = 0; i < team->size && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%d", i ? "," : "",
+                                 team->shares[i]);
+    log_info("the batch is divided anew, by how fast the devices are: --split %s should save %.0f "
+             "%% of the time",
+             text, 100 * saving);
+}
+
+int team_divide(struct team *team, const int *shares) {
+    for (int i = 0; i < team->size; i++) {
+        struct worker *worker = &team->workers[i];
+        if (shares[i] == worker->share)
+            continue;
+        worker->share = team->shares[i] = shares[i];
+        worker->rounds = 0;
+        TRY(plan_micro_batch(worker, worker->share, &worker->micro_batch));
+        TRY(replica_resize(worker->replica, worker->micro_batch));
+    }
+    return 0;
+}
+
+static int divide_by_rates(struct team *team, const double *rates, int *shares) {
+    split_by_rates(shares, rates, team->size, team->net->options.batch);
+    double now = split_seconds(team->shares, rates, team->size);
+    double saving = 1 - split_seconds(shares, rates, team->size) / now;
+    team->is_divided = 1;
+    if (saving < WORTH_IT)
+        return 0;
+    TRY(team_divide(team, shares));
+    log_shares(team, saving);
+    return 0;
+}
+
+int team_rebalance(struct team *team) {
+    double *rates = calloc((size_t)team->size, sizeof *rates);
+    int *shares = calloc((size_t)team->size, sizeof *shares);
+    int rc = 0;
+    if (!rates || !shares)
+        rc = error_no_memory("a division", (size_t)team->size * sizeof *rates);
+    else if (take_rates(team, rates))
+        rc = divide_by_rates(team, rates, shares);
+    free(rates);
+    free(shares);
+    return rc;
+}

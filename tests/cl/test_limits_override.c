@@ -1,0 +1,100 @@
+/* CLNET_DEVICE_LIMITS: what it lowers, and what makes no sense. */
+#include "support/device.h"
+#include "support/suite.h"
+
+#include "cl/limits_override.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct device_info large(void) {
+    return (struct device_info){.global_memory = 8ULL << 30,
+                                .allocation_max = 4ULL << 30,
+                                .local_memory = 64 << 10,
+                                .work_group_max = 1024,
+                                .has_fp16 = 1,
+                                .has_fp64 = 1};
+}
+
+START_TEST(limits_override_lowers_what_it_names) {
+    struct device_info info = large();
+    ck_succeeds(limits_override(&info, "global_memory=1G,allocation_max=256M,local_memory=16K,"
+                                       "work_group_max=64,fp64=0,fp16=0"));
+    ck_assert_uint_eq(info.global_memory, 1 << 30);
+    ck_assert_uint_eq(info.allocation_max, 256 << 20);
+    ck_assert_uint_eq(info.local_memory, 16 << 10);
+    ck_assert_uint_eq(info.work_group_max, 64);
+    ck_assert(!info.has_fp64 && !info.has_fp16);
+}
+END_TEST
+
+START_TEST(limits_override_raises_nothing) {
+    struct device_info info = large(), before = info;
+    info.has_fp64 = 0;
+    ck_succeeds(limits_override(&info, "global_memory=99G,work_group_max=4096,fp64=1"));
+    ck_assert_uint_eq(info.global_memory, before.global_memory);
+    ck_assert_uint_eq(info.work_group_max, before.work_group_max);
+    ck_assert_int_eq(info.has_fp64, 0);
+    ck_succeeds(limits_override(&info, NULL));
+    ck_assert_uint_eq(info.allocation_max, before.allocation_max);
+}
+END_TEST
+
+START_TEST(limits_override_gives_no_piece_larger_than_the_memory) {
+    struct device_info info = large();
+    ck_succeeds(limits_override(&info, "global_memory=1000"));
+    ck_assert_uint_eq(info.allocation_max, 1000);
+}
+END_TEST
+
+static const char *const nonsense[] = {
+    "memory=1",
+    "global_memory",
+    "global_memory=",
+    "global_memory=0",
+    "global_memory=1T",
+    "global_memory=-1",
+    "global_memory=1GG",
+    "fp64=2",
+    "fp16=no",
+    "local_memory= 1",
+    "allocation_max=99999999999999999999",
+};
+enum { NONSENSE = sizeof nonsense / sizeof nonsense[0] };
+
+START_TEST(limits_override_names_the_item_that_makes_no_sense) {
+    struct device_info info = large();
+    char text[100] = "work_group_max=64,";
+    ck_fails(limits_override(&info, strcat(text, nonsense[_i])), ERROR_INPUT, nonsense[_i]);
+    ck_assert_ptr_nonnull(strstr(error_message(), "CLNET_DEVICE_LIMITS"));
+}
+END_TEST
+
+START_TEST(limits_override_reaches_the_list_and_an_opened_device) {
+    struct device_info *devices;
+    struct device *device;
+    int count, index = test_device_index();
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "work_group_max=8", 1), 0);
+    ck_succeeds(devices_list(&devices, &count));
+    ck_succeeds(device_open(&device, WHOLE_DEVICE(index)));
+    ck_assert_uint_le(devices[index].work_group_max, 8);
+    ck_assert_uint_le(device_info(device)->work_group_max, 8);
+    device_close(device);
+    free(devices);
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "nothing=8", 1), 0);
+    ck_fails(devices_list(&devices, &count), ERROR_INPUT, "'nothing=8'");
+    ck_fails(device_open(&device, WHOLE_DEVICE(index)), ERROR_INPUT, "'nothing=8'");
+    (void)unsetenv("CLNET_DEVICE_LIMITS");
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("limits_override");
+    tcase_set_timeout(tests, 0);
+    tcase_add_test(tests, limits_override_lowers_what_it_names);
+    tcase_add_test(tests, limits_override_raises_nothing);
+    tcase_add_test(tests, limits_override_gives_no_piece_larger_than_the_memory);
+    tcase_add_loop_test(tests, limits_override_names_the_item_that_makes_no_sense, 0, NONSENSE);
+    tcase_add_test(tests, limits_override_reaches_the_list_and_an_opened_device);
+    return suite_run("cl/limits_override", tests);
+}
