@@ -47,6 +47,7 @@ enum { NET_INPUT = -1 }; /* in place of a layer's index: the data */
 
 struct node {
     struct layer layer;
+    int index; /* in the whole net, also where this is a part of it: net/net_part.h */
     int inputs[LAYER_INPUTS_MAX];   /* layers before this one, or NET_INPUT */
     int needs_dx[LAYER_INPUTS_MAX]; /* a layer with parameters lies that way */
     int parameter_first;            /* of this layer's parameters among the net's */

@@ -353,7 +353,7 @@ static struct layer_run make_run(struct replica *replica, int i) {
         .is_training = replica->step.is_training,
         .seed = replica->step.seed,
         .iteration = replica->step.iteration,
-        .index = (uint32_t)i,
+        .index = (uint32_t)node->index,
         .first_sample = replica->step.first_sample,
         .count = replica->count,
         .truth_kind = replica->options.truth_kind,
