@@ -26,7 +26,8 @@ static int backward(const struct layer_run *run) {
     if (!run->dx[0])
         return 0;
     TRY(buffer_copy(run->dx[0], run->dy));
-    return run->others->sum(run->others->context, run->dx[0]);
+    size_t floats = (size_t)tiling_elements(run->target->tiling, run->layer->inputs[0]);
+    return run->others->sum(run->others->context, run->dx[0], floats);
 }
 
 const struct layer_type layer_fanout = {

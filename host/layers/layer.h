@@ -69,8 +69,8 @@ struct layer_kernels {
  * after it finds the result. */
 struct layer_others {
     void *context;
-    /* The buffer becomes the sum over all devices, the same bits on each. */
-    int (*sum)(void *context, struct buffer *buffer);
+    /* The first floats of the buffer become the sum over all devices, the same bits on each. */
+    int (*sum)(void *context, struct buffer *buffer, size_t floats);
     /* The buffer is [tiles][rows][tile]; each device has written its rows, and gets the others'. */
     int (*gather)(void *context, struct buffer *buffer, int tiles, int rows, int tile);
 };
@@ -88,7 +88,7 @@ struct layer_run {
     struct buffer *dy; /* backward may destroy it */
     struct buffer *parameters[LAYER_PARAMETERS_MAX], *gradients[LAYER_PARAMETERS_MAX];
     struct buffer *keep, *scratch;
-    const struct layer_others *others; /* NULL: the layer is whole */
+    const struct layer_others *others; /* for the layers of layers/part.h */
 
     int is_training;
     uint32_t seed, iteration;

@@ -19,6 +19,8 @@ enum learning_policy {
     POLICY_PLATEAU,
 };
 
+enum parallel { PARALLEL_DATA, PARALLEL_HYBRID };
+
 /* The keys of [net]: the input, the batch, and how to train. */
 struct net_options {
     int batch, subdivisions;
@@ -32,6 +34,7 @@ struct net_options {
     struct option_floats scales;
     double factor, least_rate, threshold;
     int patience;
+    int parallel; /* enum parallel */
     int seed;
     int keep, save_iterations; /* checkpoints */
     double save_minutes;

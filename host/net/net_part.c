@@ -47,7 +47,8 @@ static int blame(int code, const struct net *net, int i) {
     return config_blame(code, net->config, net->nodes[i].section, NULL);
 }
 
-static int check(const struct net *net, int cut, int ranks) {
+int net_part_check(const struct net *net, int ranks) {
+    int cut = find_cut(net);
     if (cut == net->count)
         return blame(error_set(ERROR_INPUT, "parallel=hybrid is not possible: no layer of the net "
                                             "is fully connected"),
@@ -147,7 +148,7 @@ static int add_whole(struct net_part *part, const struct node *source, const int
 }
 
 int net_part_front(struct net_part *out, const struct net *whole) {
-    int cut = find_cut(whole), rc = check(whole, cut, 1);
+    int cut = find_cut(whole), rc = net_part_check(whole, 1);
     *out = (struct net_part){0};
     int *where = calloc((size_t)whole->count, sizeof *where);
     if (rc == 0)
@@ -201,7 +202,7 @@ static int add_back(struct net_part *part, const struct net *whole, int cut, int
 }
 
 int net_part_back(struct net_part *out, const struct net *whole, int rank, int ranks) {
-    int cut = find_cut(whole), rc = check(whole, cut, ranks);
+    int cut = find_cut(whole), rc = net_part_check(whole, ranks);
     *out = (struct net_part){0};
     int *where = calloc((size_t)whole->count, sizeof *where);
     if (rc == 0)

@@ -21,8 +21,11 @@ struct net_part {
     struct parameter_part *parameters; /* [net->parameter_count] */
 };
 
-/* Makes the front, or one rank's back. A net that cannot be divided among so many is ERROR_INPUT
- * with file:line, and says why. The whole net must outlive its parts. Free with net_part_free. */
+/* Whether a net can be divided so among devices; ERROR_INPUT says why not, with file:line. */
+int net_part_check(const struct net *net, int ranks);
+
+/* Makes the front, or one rank's back; fails where net_part_check does. The whole net must outlive
+ * its parts. Free with net_part_free. */
 int net_part_front(struct net_part *out, const struct net *whole);
 int net_part_back(struct net_part *out, const struct net *whole, int rank, int ranks);
 
