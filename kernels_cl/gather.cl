@@ -1,9 +1,10 @@
 /* One device's rows of an activation, to and from the whole of it.
  *
  * Memory: the whole is [TILES][WHOLE][T], the rows [TILES][ROWS][T]; they are rows FIRST.. of the
- * whole. Global size: T / TUNE_VECTOR, 1, TILES * ROWS.
+ * whole. Global size: TILE_VECTORS, 1, TILES * ROWS.
  *
- * Problem: T, TILES, WHOLE, ROWS, FIRST. Tuning: TUNE_VECTOR, floats in a vector.
+ *   WHOLE, ROWS   rows of the one and the other
+ *   FIRST         where in the whole the rows begin
  */
 #ifndef WHOLE
 #define WHOLE 8
@@ -13,12 +14,12 @@
 
 /* Where this work-item's vector lies in the rows, and in the whole. */
 size_t in_rows(void) {
-    return get_global_id(2) * (T / TUNE_VECTOR) + get_global_id(0);
+    return get_global_id(2) * TILE_VECTORS + get_global_id(0);
 }
 
 size_t in_whole(void) {
     size_t tile = get_global_id(2) / ROWS, row = get_global_id(2) % ROWS;
-    return (tile * WHOLE + FIRST + row) * (T / TUNE_VECTOR) + get_global_id(0);
+    return (tile * WHOLE + FIRST + row) * TILE_VECTORS + get_global_id(0);
 }
 
 kernel void gather_put(global const floatv *rows, global floatv *whole) {
