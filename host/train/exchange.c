@@ -67,7 +67,7 @@ int exchange_create(struct exchange **out, struct replica *const *replicas, int 
 void exchange_free(struct exchange *exchange) {
     if (!exchange)
         return;
-    for (int i = 0; i < exchange->count; i++) {
+    for (int i = 0; exchange->sides && i < exchange->count; i++) {
         struct piece *pieces = exchange->sides[i].pieces;
         for (int b = 0; pieces && b < exchange->buckets; b++) {
             window_free(pieces[b].window);

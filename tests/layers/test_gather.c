@@ -102,7 +102,7 @@ static const enum technique techniques[] = {TECHNIQUE_AUTO, TECHNIQUE_REFERENCE}
 START_TEST(gather_puts_its_rows_in_place_and_asks_for_the_others) {
     struct fixture f;
     open_fixture(&f, all_shapes[_i / 2], techniques[_i % 2]);
-    float *rows = malloc(f.rows.bytes), *whole = malloc(f.whole.bytes);
+    float *rows = calloc(1, f.rows.bytes), *whole = calloc(1, f.whole.bytes);
     ck_assert(rows && whole);
     fill(&f.rows, &f.whole, rows);
     ck_succeeds(layer_gather.forward(&f.run));
@@ -128,7 +128,7 @@ END_TEST
 START_TEST(gather_takes_the_gradient_of_its_rows) {
     struct fixture f;
     open_fixture(&f, all_shapes[_i / 2], techniques[_i % 2]);
-    float *rows = malloc(f.rows.bytes), *whole = malloc(f.whole.bytes);
+    float *rows = calloc(1, f.rows.bytes), *whole = calloc(1, f.whole.bytes);
     ck_assert(rows && whole);
     fill(&f.whole, &f.rows, whole);
     ck_succeeds(layer_gather.backward(&f.run));
