@@ -21,8 +21,10 @@
 /* Iterations that are measured before the batch is divided for the first time, and later. */
 enum { MEASURE_FIRST = 5, MEASURE_AGAIN = 50 };
 
-/* A new division must save this share of an iteration: it has kernels compiled anew. */
+/* A new division must save this share of an iteration: it has kernels compiled anew. To be talked
+ * about, this share. */
 #define WORTH_IT 0.05
+#define WORTH_TELLING 0.1
 
 /* What worker functions return when another worker failed. */
 enum { GIVEN_UP = 1 };
@@ -69,6 +71,7 @@ struct team {
     atomic_int diverged; /* rank + 1 of one whose loss is not finite */
     float *losses;       /* of the batch */
     int is_divided;      /* by measurement, at least once */
+    int is_advised;      /* how else to divide the batch was said, or is not to be */
 
     const struct dataset *next_dataset, *dataset;
     struct batch next_batch, batch;
@@ -478,6 +481,7 @@ int team_create(struct team **out, const struct net *net, struct device *const *
     pthread_mutex_init(&team->lock, NULL);
     pthread_cond_init(&team->changed, NULL);
     int rc = build(team, devices);
+    team->is_advised = options->is_automatic || options->shares;
     team->options.shares = NULL; /* the caller's */
     if (rc < 0)
         team_free(team);
@@ -645,46 +649,6 @@ int team_wait_sent(struct team *team) {
     return 0;
 }
 
-/* The first worker that failed of itself. */
-static int report_failure(const struct team *team) {
-    for (int i = 0; i < team->size; i++) {
-        const struct worker *worker = &team->workers[i];
-        if (worker->code < 0)
-            return error_set(worker->code, "%s", worker->message ? worker->message : "");
-    }
-    return 0;
-}
-
-static int report_divergence(struct team *team, int rank) {
-    struct worker *worker = &team->workers[rank];
-    char where[256];
-    int rc =
-        team->hybrid ? replica_find_nonfinite_parameter(team->replicas[0], where, sizeof where) : 0;
-    if (rc == 0)
-        rc = replica_find_nonfinite(worker->replica, &worker->step, where, sizeof where);
-    TRY(rc);
-    return error_set(ERROR_NUMERIC,
-                     "the loss is not finite; the first that is not is %s; a smaller learning rate "
-                     "(--set net.learning_rate=...) may help",
-                     rc > 0 ? where : "the loss itself");
-}
-
-int team_end(struct team *team, double *loss) {
-    pthread_mutex_lock(&team->lock);
-    while (team->running > 0)
-        pthread_cond_wait(&team->changed, &team->lock);
-    pthread_mutex_unlock(&team->lock);
-    TRY(report_failure(team));
-    int diverged = atomic_load(&team->diverged);
-    if (diverged)
-        return report_divergence(team, diverged - 1);
-    double sum = 0;
-    for (int i = 0; i < team->batch.count; i++)
-        sum += (double)team->losses[i];
-    *loss = sum / team->batch.count;
-    return 0;
-}
-
 int team_update(struct team *team, const struct update *update) {
     for (int i = 0; i < team->size; i++) {
         TRY(replica_update(team->workers[i].replica, update));
@@ -726,15 +690,21 @@ static int take_rates(struct team *team, double *rates) {
     return are_known;
 }
 
-static void log_shares(const struct team *team, double saving) {
-    char text[256];
+enum { SHARES_TEXT = 512 };
+
+static const char *shares_text(char text[SHARES_TEXT], const int *shares, int count) {
     size_t used = 0;
-    for (int i = 0; i < team->size && used < sizeof text; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%d", i ? "," : "",
-                                 team->shares[i]);
-    log_info("the batch is divided anew, by how fast the devices are: --split %s should save %.0f "
-             "%% of the time",
-             text, 100 * saving);
+    text[0] = '\0';
+    for (int i = 0; i < count && used < SHARES_TEXT; i++)
+        used += (size_t)snprintf(text + used, SHARES_TEXT - used, "%s%d", i ? "," : "", shares[i]);
+    return text;
+}
+
+/* The best shares at such rates; returns the share of the time that they would save. */
+static double find_shares(const struct team *team, const double *rates, int *shares) {
+    split_by_rates(shares, rates, team->size, team->net->options.batch);
+    return 1 - split_seconds(shares, rates, team->size) /
+                   split_seconds(team->shares, rates, team->size);
 }
 
 int team_divide(struct team *team, const int *shares) {
@@ -751,26 +721,87 @@ int team_divide(struct team *team, const int *shares) {
 }
 
 static int divide_by_rates(struct team *team, const double *rates, int *shares) {
-    split_by_rates(shares, rates, team->size, team->net->options.batch);
-    double now = split_seconds(team->shares, rates, team->size);
-    double saving = 1 - split_seconds(shares, rates, team->size) / now;
+    char text[SHARES_TEXT];
+    double saving = find_shares(team, rates, shares);
     team->is_divided = 1;
     if (saving < WORTH_IT)
         return 0;
     TRY(team_divide(team, shares));
-    log_shares(team, saving);
+    log_info("the batch is divided anew, by how fast the devices are: --split %s should save %.0f "
+             "%% of the time",
+             shares_text(text, shares, team->size), 100 * saving);
     return 0;
 }
 
-int team_rebalance(struct team *team) {
+/* To someone who divides the batch evenly among devices that are not equally fast. */
+static int advise(struct team *team, const double *rates, int *shares) {
+    char text[SHARES_TEXT];
+    double saving = find_shares(team, rates, shares);
+    team->is_advised = 1;
+    if (saving >= WORTH_TELLING)
+        log_info("the devices are not equally fast: --split %s would save about %.0f %% of the "
+                 "time, and --split auto finds that by itself",
+                 shares_text(text, shares, team->size), 100 * saving);
+    return 0;
+}
+
+/* Has something done with the rates that were measured, and with room for shares. */
+static int with_rates(struct team *team, int (*use)(struct team *, const double *, int *)) {
     double *rates = calloc((size_t)team->size, sizeof *rates);
     int *shares = calloc((size_t)team->size, sizeof *shares);
     int rc = 0;
     if (!rates || !shares)
         rc = error_no_memory("a division", (size_t)team->size * sizeof *rates);
     else if (take_rates(team, rates))
-        rc = divide_by_rates(team, rates, shares);
+        rc = use(team, rates, shares);
     free(rates);
     free(shares);
     return rc;
+}
+
+int team_rebalance(struct team *team) {
+    return with_rates(team, divide_by_rates);
+}
+
+/* ---- the end of an iteration ---- */
+
+/* The first worker that failed of itself. */
+static int report_failure(const struct team *team) {
+    for (int i = 0; i < team->size; i++) {
+        const struct worker *worker = &team->workers[i];
+        if (worker->code < 0)
+            return error_set(worker->code, "%s", worker->message ? worker->message : "");
+    }
+    return 0;
+}
+
+static int report_divergence(struct team *team, int rank) {
+    struct worker *worker = &team->workers[rank];
+    char where[256];
+    int rc =
+        team->hybrid ? replica_find_nonfinite_parameter(team->replicas[0], where, sizeof where) : 0;
+    if (rc == 0)
+        rc = replica_find_nonfinite(worker->replica, &worker->step, where, sizeof where);
+    TRY(rc);
+    return error_set(ERROR_NUMERIC,
+                     "the loss is not finite; the first that is not is %s; a smaller learning rate "
+                     "(--set net.learning_rate=...) may help",
+                     rc > 0 ? where : "the loss itself");
+}
+
+int team_end(struct team *team, double *loss) {
+    pthread_mutex_lock(&team->lock);
+    while (team->running > 0)
+        pthread_cond_wait(&team->changed, &team->lock);
+    pthread_mutex_unlock(&team->lock);
+    TRY(report_failure(team));
+    int diverged = atomic_load(&team->diverged);
+    if (diverged)
+        return report_divergence(team, diverged - 1);
+    double sum = 0;
+    for (int i = 0; i < team->batch.count; i++)
+        sum += (double)team->losses[i];
+    *loss = sum / team->batch.count;
+    return !team->is_advised && team->workers[0].rounds >= MEASURE_AGAIN ? with_rates(team, advise)
+                                                                         : 0;
 }

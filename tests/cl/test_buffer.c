@@ -136,6 +136,28 @@ START_TEST(buffer_read_later_gives_what_was_there_when_it_was_enqueued) {
 }
 END_TEST
 
+/* What was flushed is no longer the queue's own, and yet it may not have ended: clFinish of
+ * Mesa 22.3 does not wait for it. So large that it cannot have ended by chance. */
+START_TEST(buffer_read_later_is_over_once_the_device_has_finished) {
+    enum { COUNT = 1 << 23 };
+    struct buffer *buffer;
+    struct mark done = {0};
+    float *values = calloc(COUNT, sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    ck_succeeds(buffer_create(&buffer, test_device(), COUNT * sizeof *values, "numbers"));
+    ck_succeeds(buffer_fill(buffer, 3));
+    ck_succeeds(buffer_read_later(buffer, COUNT * sizeof *values, values, &done));
+    ck_succeeds(device_finish(test_device()));
+    for (int i = COUNT - 1; i >= 0; i--) {
+        if (values[i] != 3)
+            ck_abort_msg("value %d was not there yet", i);
+    }
+    mark_free(&done);
+    buffer_free(buffer);
+    free(values);
+}
+END_TEST
+
 START_TEST(buffer_read_beyond_its_end_fails) {
     float *numbers;
     struct buffer *buffer = new_numbered(1, &numbers);
@@ -200,6 +222,7 @@ int main(void) {
     tcase_add_test(tests, buffer_view_outlives_the_handle_of_its_parent);
     tcase_add_test(tests, buffer_view_beyond_its_parent_fails);
     tcase_add_test(tests, buffer_read_later_gives_what_was_there_when_it_was_enqueued);
+    tcase_add_test(tests, buffer_read_later_is_over_once_the_device_has_finished);
     tcase_add_test(tests, buffer_read_beyond_its_end_fails);
     tcase_add_test(tests, buffer_too_large_says_how_much_was_needed_and_what_would_do);
     tcase_add_test(tests, buffer_memory_in_use_is_told);

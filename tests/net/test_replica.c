@@ -432,6 +432,245 @@ START_TEST(replica_find_nonfinite_names_the_parameter_and_the_layer) {
 }
 END_TEST
 
+/* ---- buckets, results, digests, resizing ---- */
+
+/* Two readers of one output, and more parameters than one bucket takes. */
+static const char *const shortcut_net =
+    "[net]\nheight=5\nwidth=4\nchannels=2\nbatch=6\n"
+    "[convolutional]\nname=a\nfilters=16\nsize=3\npad=1\nactivation=tanh\n"
+    "[convolutional]\nfilters=16\nsize=3\npad=1\nactivation=tanh\n"
+    "[shortcut]\nfrom=a\nactivation=tanh\n[convolutional]\nfilters=8\nsize=1\n"
+    "[connected]\noutput=3\nactivation=linear\n[softmax]\n";
+enum { SHORTCUT_BATCH = 6, SHORTCUT_ELEMENTS = 2 * 5 * 4 };
+
+struct shortcut_data {
+    float inputs[SHORTCUT_BATCH * SHORTCUT_ELEMENTS];
+    int32_t labels[SHORTCUT_BATCH];
+};
+
+static struct shortcut_data shortcut_data(void) {
+    struct shortcut_data data = {.labels = {2, 0, 1, 1, 0, 2}};
+    fill_uniform(data.inputs, SHORTCUT_BATCH * SHORTCUT_ELEMENTS, 3);
+    return data;
+}
+
+/* The part of the data from `first` on. */
+static struct samples part(const struct shortcut_data *data, int first, int count) {
+    return (struct samples){.count = count,
+                            .floats = data->inputs + (size_t)first * SHORTCUT_ELEMENTS,
+                            .labels = data->labels + first};
+}
+
+static void open_shortcut(struct net_bench *bench, int micro_batch, size_t bucket_bytes) {
+    struct replica_options options = {.is_training = 1,
+                                      .truth_kind = TRUTH_LABELS,
+                                      .micro_batch = micro_batch,
+                                      .bucket_bytes = bucket_bytes};
+    net_bench_open(bench, shortcut_net, &options);
+}
+
+/* Takes each bucket's gradients when it is told, behind the kernels enqueued until then. */
+struct taken {
+    struct net_bench *bench;
+    float *gradients[32];
+    struct mark done[32];
+    int count, stop_at;
+};
+
+static int take(void *context, int bucket) {
+    struct taken *taken = context;
+    ck_assert_int_eq(bucket, taken->count);
+    if (taken->count++ == taken->stop_at)
+        return 7;
+    struct buffer *gradients = replica_bucket(taken->bench->replica, bucket);
+    taken->gradients[bucket] = malloc(buffer_bytes(gradients));
+    ck_assert_ptr_nonnull(taken->gradients[bucket]);
+    return buffer_read_later(gradients, buffer_bytes(gradients), taken->gradients[bucket],
+                             &taken->done[bucket]);
+}
+
+static void drop(struct taken *taken) {
+    for (int i = 0; i < 32; i++) {
+        ck_succeeds(mark_wait(taken->bench->device, &taken->done[i]));
+        mark_free(&taken->done[i]);
+        free(taken->gradients[i]);
+    }
+}
+
+/* A bucket that was told too early would differ from what it is in the end. */
+START_TEST(replica_tells_each_bucket_in_order_when_its_gradients_are_complete) {
+    struct net_bench bench;
+    open_shortcut(&bench, 0, 1024);
+    struct shortcut_data data = shortcut_data();
+    struct samples samples = part(&data, 0, SHORTCUT_BATCH);
+    struct step step = {.is_training = 1, .global_count = SHORTCUT_BATCH};
+    struct taken taken = {.bench = &bench, .stop_at = -1};
+    int buckets = replica_bucket_count(bench.replica);
+    ck_assert_int_gt(buckets, 4);
+    ck_assert_int_le(buckets, 32);
+    ck_succeeds(replica_forward(bench.replica, &samples, &step));
+    ck_assert_int_eq(replica_backward(bench.replica, take, &taken), 0);
+    ck_assert_int_eq(taken.count, buckets);
+    for (int i = 0; i < buckets; i++) {
+        struct buffer *gradients = replica_bucket(bench.replica, i);
+        float *last = malloc(buffer_bytes(gradients));
+        ck_assert_ptr_nonnull(last);
+        ck_succeeds(mark_wait(bench.device, &taken.done[i]));
+        ck_succeeds(buffer_read(gradients, 0, buffer_bytes(gradients), last));
+        ck_assert_mem_eq(taken.gradients[i], last, buffer_bytes(gradients));
+        ck_assert_double_gt(largest(last, (int64_t)(buffer_bytes(gradients) / sizeof *last)), 0);
+        free(last);
+    }
+    drop(&taken);
+    net_bench_close(&bench);
+}
+END_TEST
+
+START_TEST(replica_backward_ends_where_its_listener_says) {
+    struct net_bench bench;
+    open_shortcut(&bench, 0, 1024);
+    struct shortcut_data data = shortcut_data();
+    struct samples samples = part(&data, 0, SHORTCUT_BATCH);
+    struct step step = {.is_training = 1, .global_count = SHORTCUT_BATCH};
+    struct taken taken = {.bench = &bench, .stop_at = 2};
+    float first[16 * 2 * 9];
+    ck_succeeds(replica_forward(bench.replica, &samples, &step));
+    ck_assert_int_eq(replica_backward(bench.replica, take, &taken), 7);
+    ck_assert_int_eq(taken.count, 3);
+    ck_succeeds(replica_read_gradient(bench.replica, 0, first)); /* of a, the last to have one */
+    ck_assert_double_eq(largest(first, 16 * 2 * 9), 0);
+    drop(&taken);
+    net_bench_close(&bench);
+}
+END_TEST
+
+/* The results are those of the last forward pass whatever was enqueued before or after. */
+START_TEST(replica_results_are_of_the_last_forward_pass) {
+    struct net_bench bench;
+    open_shortcut(&bench, 0, 0);
+    struct shortcut_data data = shortcut_data();
+    struct samples whole = part(&data, 0, 6), half = part(&data, 3, 3);
+    struct step step = {.is_training = 1, .global_count = 6};
+    struct update update = {.rate = 0.5, .momentum = 0.9};
+    float expected[6], losses[6];
+    int32_t expected_ranks[6], ranks[6];
+    ck_succeeds(replica_forward(bench.replica, &whole, &step));
+    ck_succeeds(replica_results(bench.replica, expected, expected_ranks));
+    ck_succeeds(replica_forward(bench.replica, &whole, &step));
+    ck_succeeds(replica_forward(bench.replica, &half, &step));
+    ck_succeeds(replica_backward(bench.replica, NULL, NULL));
+    ck_succeeds(replica_update(bench.replica, &update));
+    ck_succeeds(replica_results(bench.replica, losses, ranks));
+    ck_assert_mem_eq(losses, expected + 3, 3 * sizeof *losses);
+    ck_assert_mem_eq(ranks, expected_ranks + 3, 3 * sizeof *ranks);
+    ck_succeeds(replica_forward(bench.replica, &half, &step));
+    ck_succeeds(replica_results(bench.replica, losses, ranks));
+    ck_assert_float_ne(losses[0], expected[3]); /* the update shows */
+    net_bench_close(&bench);
+}
+END_TEST
+
+/* Gradients of the whole data, in passes of at most micro_batch samples. */
+static float *gradients_in_parts(int micro_batch, struct net_bench *bench) {
+    struct shortcut_data data = shortcut_data();
+    open_shortcut(bench, micro_batch, 0);
+    ck_assert_int_eq(replica_micro_batch(bench->replica), micro_batch ? micro_batch : 6);
+    int most = replica_micro_batch(bench->replica);
+    for (int first = 0; first < SHORTCUT_BATCH; first += most) {
+        int left = SHORTCUT_BATCH - first;
+        struct samples samples = part(&data, first, left < most ? left : most);
+        struct step step = {
+            .is_training = 1, .first_sample = (uint32_t)first, .global_count = SHORTCUT_BATCH};
+        ck_succeeds(replica_forward(bench->replica, &samples, &step));
+        ck_succeeds(replica_backward(bench->replica, NULL, NULL));
+    }
+    return net_bench_gradients(bench);
+}
+
+START_TEST(replica_with_smaller_micro_batches_adds_up_the_same_gradients) {
+    struct net_bench bench, smaller;
+    float *expected = gradients_in_parts(0, &bench);
+    int64_t count = bench.net->parameter_elements;
+    for (int micro_batch = 1; micro_batch <= 4; micro_batch += 3) {
+        float *gradients = gradients_in_parts(micro_batch, &smaller);
+        ck_assert_double_le(largest_difference(gradients, expected, count),
+                            1e-5 * largest(expected, count));
+        free(gradients);
+        net_bench_close(&smaller);
+    }
+    free(expected);
+    net_bench_close(&bench);
+}
+END_TEST
+
+static uint64_t digest_of(struct net_bench *bench) {
+    uint64_t digest;
+    ck_succeeds(replica_digest(bench->replica, &digest));
+    return digest;
+}
+
+/* Also while a backward pass is still enqueued. */
+START_TEST(replica_resize_keeps_parameters_gradients_velocity_and_mean) {
+    struct net_bench bench;
+    open_shortcut(&bench, 0, 1024);
+    struct shortcut_data data = shortcut_data();
+    struct samples samples = part(&data, 0, 2);
+    struct step step = {.global_count = 2};
+    struct mean mean = {.count = 2, .values = (float[]){0.25F, -0.125F}};
+    float expected[2], losses[2];
+    int32_t ranks[2];
+    ck_succeeds(replica_set_mean(bench.replica, &mean));
+    (void)learn(&bench, &samples);
+    ck_succeeds(replica_update(bench.replica, &(struct update){0.1, 0.9, 0.01}));
+    (void)learn(&bench, &samples);
+    float *gradients = net_bench_gradients(&bench);
+    uint64_t digest = digest_of(&bench);
+    ck_succeeds(replica_forward(bench.replica, &samples, &step));
+    ck_succeeds(replica_results(bench.replica, expected, ranks));
+    static const int sizes[] = {2, 40, 6};
+    for (int i = 0; i < 3; i++) {
+        ck_succeeds(replica_resize(bench.replica, sizes[i]));
+        ck_assert_int_eq(replica_micro_batch(bench.replica), sizes[i]);
+        ck_assert_uint_eq(digest_of(&bench), digest);
+        float *kept = net_bench_gradients(&bench);
+        ck_assert_mem_eq(kept, gradients, (size_t)bench.net->parameter_elements * sizeof *kept);
+        free(kept);
+        ck_assert_ptr_nonnull(replica_mean(bench.replica));
+        ck_succeeds(replica_forward(bench.replica, &samples, &step));
+        ck_succeeds(replica_results(bench.replica, losses, ranks));
+        for (int n = 0; n < 2; n++)
+            ck_assert_float_eq_tol(losses[n], expected[n], 1e-5F);
+        ck_succeeds(replica_forward(bench.replica, &samples, &step));
+    }
+    free(gradients);
+    net_bench_close(&bench);
+}
+END_TEST
+
+START_TEST(replica_digest_tells_one_changed_parameter_or_velocity) {
+    struct net_bench bench, other;
+    open_shortcut(&bench, 0, 0);
+    open_shortcut(&other, 2, 1024); /* how it is laid out does not count */
+    float bias[3], velocity[3];
+    int last = bench.net->parameter_count - 1;
+    uint64_t digest = digest_of(&bench);
+    ck_assert_uint_eq(digest_of(&other), digest);
+    ck_succeeds(replica_read_parameter(bench.replica, last, bias));
+    ck_succeeds(replica_read_velocity(bench.replica, last, velocity));
+    velocity[2] += 1;
+    ck_succeeds(replica_write_velocity(bench.replica, last, velocity));
+    ck_assert_uint_ne(digest_of(&bench), digest);
+    velocity[2] -= 1;
+    ck_succeeds(replica_write_velocity(bench.replica, last, velocity));
+    ck_assert_uint_eq(digest_of(&bench), digest);
+    bias[2] = nextafterf(bias[2], 1);
+    ck_succeeds(replica_write_parameter(bench.replica, last, bias));
+    ck_assert_uint_ne(digest_of(&bench), digest);
+    net_bench_close(&other);
+    net_bench_close(&bench);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("replica");
     tcase_set_timeout(tests, 0);
@@ -445,5 +684,11 @@ int main(void) {
     tcase_add_test(tests, replica_staged_micro_batches_give_what_whole_forward_passes_give);
     tcase_add_test(tests, replica_visit_outputs_shows_the_input_and_every_layer_in_order);
     tcase_add_test(tests, replica_find_nonfinite_names_the_parameter_and_the_layer);
+    tcase_add_test(tests, replica_tells_each_bucket_in_order_when_its_gradients_are_complete);
+    tcase_add_test(tests, replica_backward_ends_where_its_listener_says);
+    tcase_add_test(tests, replica_results_are_of_the_last_forward_pass);
+    tcase_add_test(tests, replica_with_smaller_micro_batches_adds_up_the_same_gradients);
+    tcase_add_test(tests, replica_resize_keeps_parameters_gradients_velocity_and_mean);
+    tcase_add_test(tests, replica_digest_tells_one_changed_parameter_or_velocity);
     return suite_run("replica", tests);
 }
