@@ -64,6 +64,17 @@ struct layer_kernels {
     size_t scratch_bytes;
 };
 
+/* The other devices, where they have parts of the same layers (layers/part.h). Each function is
+ * called on all devices in the same order, works on what is enqueued by then, and what is enqueued
+ * after it finds the result. */
+struct layer_others {
+    void *context;
+    /* The first floats of the buffer become the sum over all devices, the same bits on each. */
+    int (*sum)(void *context, struct buffer *buffer, size_t floats);
+    /* The buffer is [tiles][rows][tile]; each device has written its rows, and gets the others'. */
+    int (*gather)(void *context, struct buffer *buffer, int tiles, int rows, int tile);
+};
+
 /* Everything that one call of forward or backward works on. Activations are written (=); gradients
  * of parameters are accumulated (+=), so that a batch may be split into micro-batches. */
 struct layer_run {
@@ -77,6 +88,7 @@ struct layer_run {
     struct buffer *dy; /* backward may destroy it */
     struct buffer *parameters[LAYER_PARAMETERS_MAX], *gradients[LAYER_PARAMETERS_MAX];
     struct buffer *keep, *scratch;
+    const struct layer_others *others; /* for the layers of layers/part.h */
 
     int is_training;
     uint32_t seed, iteration;

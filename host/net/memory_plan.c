@@ -51,6 +51,11 @@ static void find_uses(const struct net *net, int i, const struct memory_plan_opt
     *gradients = 0;
     if (i >= 0 && options->is_training && net->nodes[i].layer.plan.backward_reads_output)
         *last_read = steps - 1 - i;
+    if (i == net->count - 1 && options->is_training && !net->nodes[i].layer.plan.is_loss) {
+        /* A part of a net without the loss: the gradient comes from outside. */
+        *first_gradient = i + 1;
+        *gradients = 1;
+    }
     for (int c = i + 1; c < net->count; c++) {
         const struct node *consumer = &net->nodes[c];
         for (int k = 0; k < consumer->layer.type->input_count; k++) {

@@ -280,6 +280,7 @@ static int read_layers(struct net *net) {
         }
         struct node *node = &net->nodes[net->count];
         node->section = section;
+        node->index = net->count;
         int rc = read_layer(net, node);
         if (rc < 0) {
             free(node->name);

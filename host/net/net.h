@@ -19,6 +19,8 @@ enum learning_policy {
     POLICY_PLATEAU,
 };
 
+enum parallel { PARALLEL_DATA, PARALLEL_HYBRID };
+
 /* The keys of [net]: the input, the batch, and how to train. */
 struct net_options {
     int batch, subdivisions;
@@ -32,6 +34,7 @@ struct net_options {
     struct option_floats scales;
     double factor, least_rate, threshold;
     int patience;
+    int parallel; /* enum parallel */
     int seed;
     int keep, save_iterations; /* checkpoints */
     double save_minutes;
@@ -47,6 +50,7 @@ enum { NET_INPUT = -1 }; /* in place of a layer's index: the data */
 
 struct node {
     struct layer layer;
+    int index; /* in the whole net, also where this is a part of it: net/net_part.h */
     int inputs[LAYER_INPUTS_MAX];   /* layers before this one, or NET_INPUT */
     int needs_dx[LAYER_INPUTS_MAX]; /* a layer with parameters lies that way */
     int parameter_first;            /* of this layer's parameters among the net's */

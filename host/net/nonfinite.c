@@ -14,7 +14,7 @@ static int all_finite(const float *values, int64_t count) {
     return 1;
 }
 
-static int find_in_parameters(struct replica *replica, char *text, size_t size) {
+int replica_find_nonfinite_parameter(struct replica *replica, char *text, size_t size) {
     int rc = 0;
     for (int i = 0; rc == 0 && i < replica_net(replica)->parameter_count; i++) {
         const struct layer *layer;
@@ -54,6 +54,6 @@ static int find_in_output(void *context, int layer, struct shape shape, const fl
 int replica_find_nonfinite(struct replica *replica, const struct step *step, char *text,
                            size_t size) {
     struct search search = {.replica = replica, .text = text, .size = size};
-    int rc = find_in_parameters(replica, text, size);
+    int rc = replica_find_nonfinite_parameter(replica, text, size);
     return rc ? rc : replica_visit_outputs(replica, step, find_in_output, &search);
 }

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 
+static const char *const ways[] = {"data", "hybrid", NULL};
 static const char *const policies[] = {"constant", "step", "steps",   "exp",
                                        "poly",     "sig",  "plateau", NULL};
 
@@ -50,6 +51,10 @@ const struct option net_option_table[] = {
      FIELD(threshold), "0.0001", 0, 1, NULL},
     {"least_rate", "policy plateau: the rate never falls below", OPTION_FLOAT, FIELD(least_rate),
      "1e-6", 0, 1e6, NULL},
+    {"parallel",
+     "how several devices share the work: data: each has some samples of a batch; hybrid: from the "
+     "first [connected] on each has some outputs of every layer",
+     OPTION_ENUM, FIELD(parallel), "data", 0, 0, ways},
     {"seed", "fixes the first weights, the order of the data, and dropout", OPTION_INT, FIELD(seed),
      "1", 0, INT_MAX, NULL},
     {"keep", "checkpoints of a run that are kept, besides the best", OPTION_INT, FIELD(keep), "2",

@@ -265,29 +265,69 @@ int replica_count(const struct replica *replica) {
 
 /* ---- parameters, from and to the host ---- */
 
-int replica_write_parameter(struct replica *replica, int index, const float *values) {
-    struct buffer *buffer = parameters_value(replica->parameters, index);
+static struct buffer *tensor_buffer(const struct replica *replica, enum replica_tensor tensor,
+                                    int index) {
+    switch (tensor) {
+    case TENSOR_VALUE:
+        return parameters_value(replica->parameters, index);
+    case TENSOR_GRADIENT:
+        return parameters_gradient(replica->parameters, index);
+    default:
+        return parameters_velocity(replica->parameters, index);
+    }
+}
+
+static int read_tensor(struct replica *replica, enum replica_tensor tensor, int index,
+                       float *values) {
+    const struct replica_store *store = &replica->options.store;
+    if (store->read)
+        return store->read(store->context, tensor, index, values);
+    struct buffer *buffer = tensor_buffer(replica, tensor, index);
+    return buffer_read(buffer, 0, buffer_bytes(buffer), values);
+}
+
+static int write_tensor(struct replica *replica, enum replica_tensor tensor, int index,
+                        const float *values) {
+    const struct replica_store *store = &replica->options.store;
+    if (store->write)
+        return store->write(store->context, tensor, index, values);
+    struct buffer *buffer = tensor_buffer(replica, tensor, index);
     return buffer_write(buffer, 0, buffer_bytes(buffer), values);
+}
+
+int replica_write_parameter(struct replica *replica, int index, const float *values) {
+    return write_tensor(replica, TENSOR_VALUE, index, values);
 }
 
 int replica_read_parameter(struct replica *replica, int index, float *values) {
-    struct buffer *buffer = parameters_value(replica->parameters, index);
-    return buffer_read(buffer, 0, buffer_bytes(buffer), values);
+    return read_tensor(replica, TENSOR_VALUE, index, values);
 }
 
 int replica_read_gradient(struct replica *replica, int index, float *values) {
-    struct buffer *buffer = parameters_gradient(replica->parameters, index);
-    return buffer_read(buffer, 0, buffer_bytes(buffer), values);
+    return read_tensor(replica, TENSOR_GRADIENT, index, values);
 }
 
 int replica_read_velocity(struct replica *replica, int index, float *values) {
-    struct buffer *buffer = parameters_velocity(replica->parameters, index);
-    return buffer_read(buffer, 0, buffer_bytes(buffer), values);
+    return read_tensor(replica, TENSOR_VELOCITY, index, values);
 }
 
 int replica_write_velocity(struct replica *replica, int index, const float *values) {
-    struct buffer *buffer = parameters_velocity(replica->parameters, index);
-    return buffer_write(buffer, 0, buffer_bytes(buffer), values);
+    return write_tensor(replica, TENSOR_VELOCITY, index, values);
+}
+
+int replica_refresh(struct replica *replica) {
+    for (int i = 0; replica->options.store.read && i < replica->net->parameter_count; i++) {
+        struct buffer *buffer = tensor_buffer(replica, TENSOR_VALUE, i);
+        float *values = malloc(buffer_bytes(buffer));
+        if (!values)
+            return error_no_memory("a parameter", buffer_bytes(buffer));
+        int rc = replica_read_parameter(replica, i, values);
+        if (rc == 0)
+            rc = buffer_write(buffer, 0, buffer_bytes(buffer), values);
+        free(values);
+        TRY(rc);
+    }
+    return 0;
 }
 
 typedef int tensor_reader(struct replica *replica, int index, float *values);
@@ -314,7 +354,7 @@ int replica_digest(struct replica *replica, uint64_t *digest) {
         return error_no_memory("a digest", 0);
     (void)XXH3_64bits_reset(state);
     int rc = hash_tensors(replica, replica_read_parameter, state);
-    if (rc == 0 && replica->options.is_training)
+    if (rc == 0 && (replica->options.is_training || replica->options.store.read))
         rc = hash_tensors(replica, replica_read_velocity, state);
     *digest = XXH3_64bits_digest(state);
     (void)XXH3_freeState(state);
@@ -350,10 +390,11 @@ static struct layer_run make_run(struct replica *replica, int i) {
         .dy = state->gradient,
         .keep = state->keep,
         .scratch = replica->scratch,
+        .others = &replica->options.others,
         .is_training = replica->step.is_training,
         .seed = replica->step.seed,
         .iteration = replica->step.iteration,
-        .index = (uint32_t)i,
+        .index = (uint32_t)node->index,
         .first_sample = replica->step.first_sample,
         .count = replica->count,
         .truth_kind = replica->options.truth_kind,
@@ -492,6 +533,20 @@ int replica_results(struct replica *replica, float *losses, int32_t *ranks) {
     memcpy(losses, replica->host_losses, count * sizeof *losses);
     memcpy(ranks, replica->host_ranks, count * sizeof *ranks);
     return 0;
+}
+
+struct replica_ends replica_ends(const struct replica *replica) {
+    const struct net *net = replica->net;
+    const struct node_state *last = &replica->nodes[net->count - 1];
+    struct tiling tiling = replica->target.tiling;
+    return (struct replica_ends){
+        .input = replica->data.output,
+        .input_gradient = replica->data.gradient,
+        .output = last->output,
+        .output_gradient = last->gradient,
+        .input_floats = (size_t)tiling_elements(tiling, net->input),
+        .output_floats = (size_t)tiling_elements(tiling, net_loss(net)->plan.output),
+    };
 }
 
 /* ---- buckets ---- */

@@ -8,6 +8,18 @@
 
 struct replica;
 
+/* What there is of a parameter. */
+enum replica_tensor { TENSOR_VALUE, TENSOR_GRADIENT, TENSOR_VELOCITY };
+
+/* Where the parameters of a replica are kept when it does not keep them itself: then reading and
+ * writing its parameters, gradients and velocity reads and writes there, and replica_refresh
+ * fetches what it works with. */
+struct replica_store {
+    void *context;
+    int (*read)(void *context, enum replica_tensor tensor, int index, float *values);
+    int (*write)(void *context, enum replica_tensor tensor, int index, const float *values);
+};
+
 struct replica_options {
     enum technique technique;
     int is_training;    /* 0: forward only, with less memory */
@@ -16,6 +28,8 @@ struct replica_options {
     int micro_batch;         /* the most samples of a pass; 0: the net's */
     size_t bucket_bytes;     /* of gradients that leave at once; 0: as much as lies in one piece */
     size_t allocation_limit; /* lowers the device's largest allocation; 0: as the device says */
+    struct layer_others others; /* for a part of a net: net/net_part.h */
+    struct replica_store store; /* zeroed: it keeps its parameters itself */
 };
 
 /* Where in the training a micro-batch stands. */
@@ -60,6 +74,9 @@ const struct mean *replica_mean(const struct replica *replica);
 int replica_write_parameter(struct replica *replica, int index, const float *values);
 int replica_read_parameter(struct replica *replica, int index, float *values);
 int replica_read_gradient(struct replica *replica, int index, float *values);
+
+/* Fetches the parameters that are kept elsewhere. */
+int replica_refresh(struct replica *replica);
 
 /* Begins to send a micro-batch (count is at most replica_micro_batch) to the staging memory that
  * the last forward pass does not use, while the device works on. The samples must stay as they are
@@ -132,8 +149,20 @@ int replica_visit_outputs(struct replica *replica, const struct step *step, repl
 /* Looks for the first number that is not finite: in the parameters, else layer by layer in a
  * forward pass over the last micro-batch. Returns 1 and describes it in text ("the output of
  * conv2"), 0 when all is finite, or an error. */
+int replica_find_nonfinite_parameter(struct replica *replica, char *text, size_t size);
 int replica_find_nonfinite(struct replica *replica, const struct step *step, char *text,
                            size_t size);
+
+/* Where a part of a net meets the others, in the tiled layout: the input, which is there before a
+ * forward pass over samples that are truths alone, and its gradient, which options.input_gradient
+ * asks for; of a part without a loss, the output, and its gradient, which is there before a
+ * backward pass and may lie where the output was. NULL where there is none. */
+struct replica_ends {
+    struct buffer *input, *input_gradient, *output, *output_gradient;
+    size_t input_floats, output_floats;
+};
+
+struct replica_ends replica_ends(const struct replica *replica);
 
 /* The velocity of one parameter tensor, from or to the host: for checkpoints. */
 int replica_read_velocity(struct replica *replica, int index, float *values);

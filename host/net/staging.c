@@ -18,7 +18,7 @@ struct slot {
     struct mark sent; /* the end of its last transfer */
     struct mark read; /* the end of the kernels that read what it held */
     int count;
-    int is_bytes;
+    int is_bytes, is_floats; /* neither: the truth alone */
 };
 
 struct staging {
@@ -238,6 +238,8 @@ static void copy_truth(const struct staging *staging, struct slot *slot,
                        const struct samples *samples) {
     size_t count = (size_t)samples->count;
     memset(slot->host_truth, 0, buffer_bytes(slot->truth));
+    if (!net_loss(staging->net)->plan.is_loss)
+        return; /* a part of a net, without the loss */
     if (samples->labels)
         memcpy(slot->host_truth, samples->labels, count * sizeof *samples->labels);
     else if (samples->targets)
@@ -263,15 +265,19 @@ int staging_send(struct staging *staging, const struct samples *samples) {
     assert(samples->count > 0 && samples->count <= staging->target.tiling.batch);
     if (!is_bytes && staging->mean.by_pixel)
         return error_set(ERROR_INPUT, "a mean by pixel is for pictures, not for numbers");
-    TRY(reserve_samples(staging, slot, each));
+    if (is_bytes || samples->floats)
+        TRY(reserve_samples(staging, slot, each));
     TRY(mark_wait(staging->device, &slot->sent)); /* of the last time: host_truth is still read */
     copy_views(staging, slot->host_views, is_bytes ? samples->views : NULL, samples->count);
     copy_truth(staging, slot, samples);
     slot->count = samples->count;
     slot->is_bytes = is_bytes;
+    slot->is_floats = samples->floats != NULL;
 
     const void *values = is_bytes ? (const void *)samples->bytes : samples->floats;
-    TRY(buffer_transfer(slot->samples, (size_t)samples->count * each, values, &slot->read, NULL));
+    if (values)
+        TRY(buffer_transfer(slot->samples, (size_t)samples->count * each, values, &slot->read,
+                            NULL));
     TRY(buffer_transfer(slot->views, buffer_bytes(slot->views), slot->host_views, NULL, NULL));
     TRY(buffer_transfer(slot->truth, buffer_bytes(slot->truth), slot->host_truth, NULL,
                         &slot->sent));
@@ -291,6 +297,8 @@ int staging_enter(struct staging *staging, struct buffer *x) {
     if (slot->is_bytes)
         return LAUNCH(staging->input_bytes, BUFFER(slot->samples), BUFFER(slot->views),
                       BUFFER(staging->mean_values), BUFFER(x), SCALAR(slot->count), SCALAR(scale));
+    if (!slot->is_floats)
+        return 0;
     return LAUNCH(staging->input_floats, BUFFER(slot->samples), BUFFER(staging->mean_values),
                   BUFFER(x), SCALAR(slot->count), SCALAR(scale));
 }

@@ -14,7 +14,7 @@ struct samples {
     int count;
     const uint8_t *bytes;     /* [count][H][W][C] of net->frame, or NULL */
     const struct view *views; /* [count], what to see of each frame; NULL: its middle */
-    const float *floats;      /* [count][C][H][W], or NULL */
+    const float *floats;      /* [count][C][H][W], or NULL; neither: the input is there already */
     const int32_t *labels;    /* [count], or NULL */
     const float *targets;     /* [count][outputs], or NULL */
 };

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "cl/window.h"
+#include "train/sum.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,6 @@ struct piece {
     struct window *window;
     struct mark complete; /* the gradients are */
     struct mark returned; /* the sum is back */
-    float *values;        /* while the window is open */
 };
 
 /* One replica's part. */
@@ -28,6 +28,7 @@ struct side {
 struct exchange {
     int count, buckets;
     struct side *sides;
+    float **values; /* [buckets][count], of those whose windows are open */
     struct barrier barrier;
 };
 
@@ -47,7 +48,10 @@ int exchange_create(struct exchange **out, struct replica *const *replicas, int 
     barrier_init(&exchange->barrier, count);
     exchange->buckets = replica_bucket_count(replicas[0]);
     exchange->sides = calloc((size_t)count, sizeof *exchange->sides);
-    int rc = exchange->sides ? 0 : error_no_memory("the exchange", sizeof *exchange->sides);
+    exchange->values = calloc((size_t)count * (size_t)exchange->buckets, sizeof(float *));
+    int rc = exchange->sides && exchange->values
+                 ? 0
+                 : error_no_memory("the exchange", (size_t)count * sizeof *exchange->sides);
     for (int i = 0; rc == 0 && i < count; i++) {
         exchange->count = i + 1;
         exchange->sides[i].replica = replicas[i];
@@ -63,7 +67,7 @@ int exchange_create(struct exchange **out, struct replica *const *replicas, int 
 void exchange_free(struct exchange *exchange) {
     if (!exchange)
         return;
-    for (int i = 0; i < exchange->count; i++) {
+    for (int i = 0; exchange->sides && i < exchange->count; i++) {
         struct piece *pieces = exchange->sides[i].pieces;
         for (int b = 0; pieces && b < exchange->buckets; b++) {
             window_free(pieces[b].window);
@@ -74,6 +78,7 @@ void exchange_free(struct exchange *exchange) {
     }
     barrier_destroy(&exchange->barrier);
     free(exchange->sides);
+    free(exchange->values);
     free(exchange);
 }
 
@@ -82,34 +87,6 @@ int exchange_start(struct exchange *exchange, int rank, int bucket) {
     struct piece *piece = &side->pieces[bucket];
     TRY(device_mark(replica_device(side->replica), &piece->complete));
     return window_open(piece->window, &piece->complete);
-}
-
-/* Sums the rank's share of the bucket over all replicas, in their order, and gives it to all. A
- * block at a time stays in the cache. */
-static void sum_share(const struct exchange *exchange, int rank, int bucket) {
-    enum { BLOCK = 4096 };
-    float sum[BLOCK];
-    size_t elements =
-        buffer_bytes(replica_bucket(exchange->sides[rank].replica, bucket)) / sizeof(float);
-    size_t share = (elements / (size_t)exchange->count + BLOCK - 1) / BLOCK * BLOCK;
-    size_t first = share * (size_t)rank, end = first + share;
-    if (end > elements || rank == exchange->count - 1)
-        end = elements;
-    for (size_t start = first; start < end; start += BLOCK) {
-        size_t n = end - start < BLOCK ? end - start : BLOCK;
-        for (size_t i = 0; i < n; i++)
-            sum[i] = exchange->sides[0].pieces[bucket].values[start + i];
-        for (int k = 1; k < exchange->count; k++) {
-            const float *values = exchange->sides[k].pieces[bucket].values + start;
-            for (size_t i = 0; i < n; i++)
-                sum[i] += values[i];
-        }
-        for (int k = 0; k < exchange->count; k++) {
-            float *values = exchange->sides[k].pieces[bucket].values + start;
-            for (size_t i = 0; i < n; i++)
-                values[i] = sum[i];
-        }
-    }
 }
 
 void exchange_trace(struct exchange *exchange, int rank, struct trace *trace, int row) {
@@ -131,7 +108,7 @@ static int meet(struct exchange *exchange, int rank, int bucket) {
     struct piece *piece = &side->pieces[bucket];
     void *values;
     TRY(window_wait(piece->window, &values));
-    piece->values = values;
+    exchange->values[bucket * exchange->count + rank] = values;
     side->ready = clock_seconds();
     int have_met = barrier_wait(&exchange->barrier);
     show(side, bucket, side->ready, "wait for the others");
@@ -145,7 +122,8 @@ int exchange_wait(struct exchange *exchange, int rank, int bucket) {
     if (rc)
         return rc;
     double start = clock_seconds();
-    sum_share(exchange, rank, bucket);
+    sum_share(exchange->values + (ptrdiff_t)bucket * exchange->count, exchange->count, rank,
+              buffer_bytes(replica_bucket(side->replica, bucket)) / sizeof(float));
     int have_met = barrier_wait(&exchange->barrier);
     show(side, bucket, start, "sum");
     if (!have_met)

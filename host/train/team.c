@@ -5,8 +5,10 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "net/memory_needs.h"
+#include "net/net_part.h"
 #include "train/evaluator.h"
 #include "train/exchange.h"
+#include "train/hybrid.h"
 #include "train/split.h"
 
 #include <math.h>
@@ -36,8 +38,8 @@ struct worker {
     struct team *team;
     int rank;
     struct device *device;
-    int sharing; /* replicas that share the device's memory */
-    struct replica *replica;
+    int sharing;             /* replicas that share the device's memory */
+    struct replica *replica; /* what learns from its samples: of the whole net, or of the front */
     pthread_t thread;
     int is_started;
     int share;
@@ -60,9 +62,11 @@ struct team {
     struct team_options options;
     int size;
     struct worker *workers;
-    struct replica **replicas;
+    struct replica **replicas; /* of the whole net */
+    struct replica **learners; /* the same, or the fronts: each worker's */
     int *shares;
     struct exchange *exchange; /* NULL: there is one replica alone */
+    struct hybrid *hybrid;     /* NULL: every worker has the whole net */
     struct barrier vote;
     atomic_int diverged; /* rank + 1 of one whose loss is not finite */
     float *losses;       /* of the batch */
@@ -148,9 +152,69 @@ static int learn_nothing(struct worker *worker) {
     return 0;
 }
 
+/* ---- the same, where a worker has the front of the net alone, and some rows of the rest ---- */
+
+/* Samples of a part that are in its micro-batch from `done` on; 0: it has fewer. */
+static int micro_batch_count(const struct worker *worker, int done) {
+    int count = least(worker->part.count - done, replica_micro_batch(worker->replica));
+    return count > 0 ? count : 0;
+}
+
+/* All workers together go through the samples of one after the other. */
+static int run_rounds(struct worker *worker, int done) {
+    struct team *team = worker->team;
+    for (int root = 0; root < team->size; root++) {
+        const struct worker *other = &team->workers[root];
+        int first = other->part.first + done, count = micro_batch_count(other, done);
+        if (count == 0)
+            continue;
+        struct samples samples = batch_part(team->dataset, &team->batch, first, count);
+        struct step step = worker->step;
+        step.first_sample = (uint32_t)first;
+        TRY(hybrid_round(team->hybrid, worker->rank, root, &samples, &step, team->losses + first));
+    }
+    return 0;
+}
+
+static int learn_hybrid_micro_batch(struct worker *worker, int done) {
+    struct team *team = worker->team;
+    int count = micro_batch_count(worker, done);
+    int is_last = done + count == worker->part.count;
+    if (count == 0)
+        return run_rounds(worker, done);
+    worker->step.first_sample = (uint32_t)(worker->part.first + done);
+    TRY(replica_forward_staged(worker->replica, &worker->step));
+    TRY(stage(worker, team->dataset, &team->batch, worker->part, done + count));
+    TRY(run_rounds(worker, done));
+    return replica_backward(worker->replica, is_last ? start_bucket : NULL, worker);
+}
+
+/* Every worker takes part in the rounds of all. */
+static int learn_hybrid_part(struct worker *worker) {
+    struct team *team = worker->team;
+    int longest = 0;
+    for (int i = 0; i < team->size; i++) {
+        int count = team->workers[i].part.count;
+        longest = count > longest ? count : longest;
+    }
+    for (int done = 0; done < longest; done += replica_micro_batch(worker->replica))
+        TRY(learn_hybrid_micro_batch(worker, done));
+    if (worker->part.count == 0)
+        return learn_nothing(worker);
+    TRY(replica_stage_wait(worker->replica));
+    note_sent(worker);
+    if (!all_finite(team->losses + worker->part.first, worker->part.count))
+        atomic_store(&team->diverged, worker->rank + 1);
+    return 0;
+}
+
+/* ---- what a worker does with a batch ---- */
+
 static int learn_part(struct worker *worker) {
     struct team *team = worker->team;
     worker->step = team->step;
+    if (team->hybrid)
+        return learn_hybrid_part(worker);
     if (worker->part.count == 0)
         return learn_nothing(worker);
     for (int done = 0; done < worker->part.count; done += replica_micro_batch(worker->replica)) {
@@ -176,6 +240,8 @@ static int exchange_and_update(struct worker *worker) {
     }
     if (update && !team->exchange)
         TRY(replica_update(worker->replica, update));
+    if (update && team->hybrid)
+        TRY(hybrid_update(team->hybrid, worker->rank, update));
     return device_flush(replica_device(worker->replica));
 }
 
@@ -216,6 +282,8 @@ static void note_failure(struct worker *worker, int code) {
     barrier_break(&team->vote);
     if (team->exchange)
         exchange_abort(team->exchange);
+    if (team->hybrid)
+        hybrid_abort(team->hybrid);
 }
 
 static void *thread_main(void *context) {
@@ -275,9 +343,8 @@ static int plan_micro_batch(const struct worker *worker, int share, int *micro_b
     return 0;
 }
 
-static int create_worker(struct team *team, int rank) {
-    struct worker *worker = &team->workers[rank];
-    struct replica_options options = {
+static struct replica_options options_for(const struct team *team, const struct worker *worker) {
+    return (struct replica_options){
         .technique = team->options.technique,
         .is_training = 1,
         .truth_kind = team->options.truth_kind,
@@ -285,12 +352,24 @@ static int create_worker(struct team *team, int rank) {
         .bucket_bytes = team->size > 1 ? team->options.bucket_bytes : 0,
         .allocation_limit = team->options.allocation_limit,
     };
+}
+
+static int create_worker(struct team *team, int rank) {
+    struct worker *worker = &team->workers[rank];
     worker->ranks = malloc((size_t)team->net->options.batch * sizeof *worker->ranks);
-    if (!worker->ranks)
-        return error_no_memory("a worker", (size_t)team->net->options.batch * 4);
-    TRY(replica_create(&worker->replica, team->net, worker->device, &options));
-    team->replicas[rank] = worker->replica;
-    return 0;
+    return worker->ranks ? 0 : error_no_memory("a worker", (size_t)team->net->options.batch * 4);
+}
+
+static int is_hybrid(const struct team *team) {
+    return team->size > 1 && team->net->options.parallel == PARALLEL_HYBRID;
+}
+
+/* With parallel=hybrid all have the micro-batch of the largest share, the first one's. */
+static int check_hybrid(const struct team *team) {
+    if (team->options.is_automatic || team->options.shares)
+        return error_set(ERROR_INPUT, "--split: with parallel=hybrid every device takes an equal "
+                                      "share of the batch: leave it out");
+    return net_part_check(team->net, team->size);
 }
 
 /* Before anything is allocated. */
@@ -301,7 +380,33 @@ static int plan_worker(struct team *team, int rank, struct device *const *device
     worker->device = devices[rank];
     worker->share = team->shares[rank];
     worker->sharing = count_sharing(devices, team->size, worker->device);
-    return plan_micro_batch(worker, worker->share, &worker->micro_batch);
+    return plan_micro_batch(worker, team->shares[is_hybrid(team) ? 0 : rank], &worker->micro_batch);
+}
+
+/* A replica of the whole net for each worker. */
+static int create_replicas(struct team *team) {
+    for (int i = 0; i < team->size; i++) {
+        struct worker *worker = &team->workers[i];
+        struct replica_options options = options_for(team, worker);
+        TRY(replica_create(&worker->replica, team->net, worker->device, &options));
+        team->replicas[i] = team->learners[i] = worker->replica;
+    }
+    return 0;
+}
+
+/* The parts of one net, with a micro-batch that fits all devices: what the whole net would take
+ * stands for what its parts do. */
+static int create_hybrid(struct team *team, struct device *const *devices) {
+    struct replica_options options = options_for(team, &team->workers[0]);
+    for (int i = 1; i < team->size; i++)
+        options.micro_batch = least(options.micro_batch, team->workers[i].micro_batch);
+    TRY(hybrid_create(&team->hybrid, team->net, devices, team->size, &options,
+                      team->options.copies));
+    for (int i = 0; i < team->size; i++) {
+        team->learners[i] = team->workers[i].replica = hybrid_front(team->hybrid, i);
+        team->replicas[i] = hybrid_whole(team->hybrid, i);
+    }
+    return 0;
 }
 
 static int start_worker(struct worker *worker) {
@@ -316,9 +421,10 @@ static int allocate(struct team *team) {
     size_t count = (size_t)team->size;
     team->workers = calloc(count, sizeof *team->workers);
     team->replicas = calloc(count, sizeof(struct replica *));
+    team->learners = calloc(count, sizeof(struct replica *));
     team->shares = calloc(count, sizeof *team->shares);
     team->losses = calloc((size_t)team->net->options.batch, sizeof *team->losses);
-    return team->workers && team->replicas && team->shares && team->losses
+    return team->workers && team->replicas && team->learners && team->shares && team->losses
                ? 0
                : error_no_memory("a team", count * sizeof *team->workers);
 }
@@ -345,12 +451,15 @@ static int build(struct team *team, struct device *const *devices) {
         memcpy(team->shares, team->options.shares, (size_t)team->size * sizeof *team->shares);
     else
         TRY(split_even(team->shares, team->size, team->net->options.batch));
+    if (is_hybrid(team))
+        TRY(check_hybrid(team));
     for (int i = 0; i < team->size; i++)
         TRY(plan_worker(team, i, devices));
     for (int i = 0; i < team->size; i++)
         TRY(create_worker(team, i));
+    TRY(is_hybrid(team) ? create_hybrid(team, devices) : create_replicas(team));
     if (team->size > 1)
-        TRY(exchange_create(&team->exchange, team->replicas, team->size, team->options.copies));
+        TRY(exchange_create(&team->exchange, team->learners, team->size, team->options.copies));
     for (int i = 0; team->options.trace && i < team->size; i++)
         TRY(trace_worker(team, i));
     for (int i = 0; i < team->size; i++)
@@ -394,15 +503,18 @@ void team_free(struct team *team) {
     }
     exchange_free(team->exchange);
     for (int i = 0; team->workers && i < team->size; i++) {
-        replica_free(team->workers[i].replica);
+        if (!team->hybrid)
+            replica_free(team->workers[i].replica);
         free(team->workers[i].ranks);
         free(team->workers[i].message);
     }
+    hybrid_free(team->hybrid);
     barrier_destroy(&team->vote);
     pthread_mutex_destroy(&team->lock);
     pthread_cond_destroy(&team->changed);
     free(team->workers);
     free(team->replicas);
+    free(team->learners);
     free(team->shares);
     free(team->losses);
     free(team);
@@ -427,6 +539,8 @@ int team_share(const struct team *team, int rank) {
 /* ---- parameters ---- */
 
 int team_initialise(struct team *team, uint32_t seed) {
+    if (team->hybrid) /* its first is its all */
+        return replica_initialise(team->replicas[0], seed);
     for (int i = 0; i < team->size; i++)
         TRY(replica_initialise(team->replicas[i], seed));
     return 0;
@@ -447,7 +561,9 @@ int team_share_parameters(struct team *team) {
     const struct mean *mean = replica_mean(team->replicas[0]);
     for (int i = 1; mean && i < team->size; i++)
         TRY(replica_set_mean(team->replicas[i], mean));
-    for (int p = 0; team->size > 1 && p < team->net->parameter_count; p++) {
+    for (int i = 0; mean && team->hybrid && i < team->size; i++)
+        TRY(replica_set_mean(team->workers[i].replica, mean));
+    for (int p = 0; team->size > 1 && !team->hybrid && p < team->net->parameter_count; p++) {
         size_t elements = (size_t)parameter_elements(net_parameter(team->net, p, NULL));
         float *values = malloc(elements * sizeof *values);
         if (!values)
@@ -460,22 +576,31 @@ int team_share_parameters(struct team *team) {
 }
 
 int team_check(struct team *team, uint64_t *digest) {
+    const struct device_info *first_info = device_info(replica_device(team->replicas[0]));
     uint64_t first = 0;
     for (int i = 0; i < team->size; i++) {
         uint64_t own;
-        const struct device_info *info = device_info(replica_device(team->replicas[i]));
-        TRY(replica_digest(team->replicas[i], &own));
+        struct replica *replica = team->workers[i].replica;
+        const struct device_info *info = device_info(replica_device(replica));
+        TRY(replica_digest(replica, &own));
         if (i == 0)
             first = own;
         if (own != first)
             return error_set(ERROR_DEVICE,
                              "device %d (%s): its parameters are no longer those of device %d: one "
                              "of the two computes wrongly; 'clnet doctor' may tell which",
-                             info->index, info->name,
-                             device_info(replica_device(team->replicas[0]))->index);
+                             info->index, info->name, first_info->index);
     }
+    if (digest && team->hybrid)
+        return replica_digest(team->replicas[0], digest);
     if (digest)
         *digest = first;
+    return 0;
+}
+
+int team_prepare_evaluation(struct team *team) {
+    for (int i = 0; i < team->size; i++)
+        TRY(replica_refresh(team->replicas[i]));
     return 0;
 }
 
@@ -526,7 +651,9 @@ int team_wait_sent(struct team *team) {
 
 int team_update(struct team *team, const struct update *update) {
     for (int i = 0; i < team->size; i++) {
-        TRY(replica_update(team->replicas[i], update));
+        TRY(replica_update(team->workers[i].replica, update));
+        if (team->hybrid)
+            TRY(hybrid_update(team->hybrid, i, update));
         TRY(device_flush(replica_device(team->replicas[i])));
     }
     return 0;
@@ -535,7 +662,7 @@ int team_update(struct team *team, const struct update *update) {
 int team_stage_wait(struct team *team) {
     int rc = 0;
     for (int i = 0; i < team->size; i++) {
-        int waited = replica_stage_wait(team->replicas[i]);
+        int waited = replica_stage_wait(team->workers[i].replica);
         rc = rc < 0 ? rc : waited;
     }
     return rc;
@@ -651,7 +778,10 @@ static int report_failure(const struct team *team) {
 static int report_divergence(struct team *team, int rank) {
     struct worker *worker = &team->workers[rank];
     char where[256];
-    int rc = replica_find_nonfinite(worker->replica, &worker->step, where, sizeof where);
+    int rc =
+        team->hybrid ? replica_find_nonfinite_parameter(team->replicas[0], where, sizeof where) : 0;
+    if (rc == 0)
+        rc = replica_find_nonfinite(worker->replica, &worker->step, where, sizeof where);
     TRY(rc);
     return error_set(ERROR_NUMERIC,
                      "the loss is not finite; the first that is not is %s; a smaller learning rate "

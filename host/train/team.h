@@ -5,6 +5,10 @@
  * same update: their parameters stay equal to the bit. What a team learns does not depend on its
  * devices but by rounding; what is random depends on the place in the batch alone.
  *
+ * With parallel=hybrid that is so up to the net's first fully connected layer; from there on each
+ * device has some rows of every such layer (train/hybrid.h). The team's replicas are of the whole
+ * net in any case, as others see them.
+ *
  * Its functions are for one thread, the one that made it. After one of them failed, a team can only
  * be freed.
  */
@@ -57,6 +61,9 @@ int team_share_parameters(struct team *team);
 /* Compares the replicas' digests; ERROR_DEVICE names one that differs from the first. Returns the
  * digest in *digest unless NULL. */
 int team_check(struct team *team, uint64_t *digest);
+
+/* Makes the replicas fit for an evaluation: with parallel=hybrid they fetch the parameters. */
+int team_prepare_evaluation(struct team *team);
 
 /* Begins to send a batch, or as much of it as fits. It must stay as it is until team_wait_sent,
  * after team_begin. */

@@ -123,6 +123,7 @@ static int evaluate_epoch(struct trainer *trainer, int64_t epoch) {
     if (trainer->test) {
         struct evaluation_options options = {.threads = trainer->threads,
                                              .is_repeated = trainer->is_tested};
+        TRY(team_prepare_evaluation(trainer->team));
         TRY(evaluate(team_replicas(trainer->team), team_size(trainer->team), trainer->test,
                      &options, evaluation));
         trainer->is_tested = 1;

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "net/memory_plan.h"
+#include "net/net_part.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,21 @@ START_TEST(memory_plan_has_room_for_a_second_gradient_where_an_output_is_read_tw
 }
 END_TEST
 
+START_TEST(memory_plan_of_a_part_without_a_loss_has_room_for_the_gradient_from_outside) {
+    struct planned p = {0};
+    struct net_part front;
+    make(&p, residual);
+    ck_succeeds(net_part_front(&front, p.net));
+    struct memory_plan_options options = {.tiling = tiling_for_batch(5), .is_training = 1};
+    ck_succeeds(memory_plan_create(&p.plan, front.net, &options));
+    const struct node_memory *last = &p.plan.nodes[front.net->count - 1];
+    ck_assert_uint_eq(last->gradient.bytes, last->output.bytes);
+    check_no_overlap(&p.plan, 128, 0);
+    net_part_free(&front);
+    release(&p);
+}
+END_TEST
+
 START_TEST(memory_plan_of_inference_needs_little_more_than_the_two_largest_neighbours) {
     struct planned p = {0};
     char *path = path_join(CLNET_SOURCE_DIR, "configs/alexnet.cfg");
@@ -139,6 +155,8 @@ int main(void) {
     tcase_add_test(tests, memory_plan_splits_into_segments_below_the_largest_allocation);
     tcase_add_test(tests, memory_plan_names_the_layer_whose_activation_does_not_fit);
     tcase_add_test(tests, memory_plan_has_room_for_a_second_gradient_where_an_output_is_read_twice);
+    tcase_add_test(tests,
+                   memory_plan_of_a_part_without_a_loss_has_room_for_the_gradient_from_outside);
     tcase_add_test(tests,
                    memory_plan_of_inference_needs_little_more_than_the_two_largest_neighbours);
     return suite_run("memory_plan", tests);
