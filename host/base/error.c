@@ -5,9 +5,12 @@
 #include <string.h>
 
 static _Thread_local char message[ERROR_LENGTH];
+static _Thread_local int held;
 
 int error_set(int code, const char *format, ...) {
     va_list args;
+    if (held)
+        return code;
     va_start(args, format);
     (void)vsnprintf(message, sizeof message, format, args);
     va_end(args);
@@ -17,6 +20,8 @@ int error_set(int code, const char *format, ...) {
 int error_prefix(int code, const char *format, ...) {
     char prefix[1024];
     va_list args;
+    if (held)
+        return code;
     va_start(args, format);
     (void)vsnprintf(prefix, sizeof prefix, format, args);
     va_end(args);
@@ -34,6 +39,14 @@ int error_prefix(int code, const char *format, ...) {
 int error_no_memory(const char *what, unsigned long long bytes) {
     return error_set(ERROR_MEMORY, "not enough memory for %s: %llu bytes were asked for", what,
                      bytes);
+}
+
+void error_hold(void) {
+    held++;
+}
+
+void error_release(void) {
+    held--;
 }
 
 const char *error_message(void) {

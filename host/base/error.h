@@ -27,6 +27,11 @@ int error_no_memory(const char *what, unsigned long long bytes);
 /* The message of this thread's last error; "" if there was none. Valid until the next error_*. */
 const char *error_message(void);
 
+/* Between these two this thread's message stays as it is, whatever fails: for what cleans up after
+ * a failure and may fail in turn. They may nest. */
+void error_hold(void);
+void error_release(void);
+
 enum { ERROR_LENGTH = 16384 };
 
 /* Hands a failure up at once. For functions that own nothing at that point. */

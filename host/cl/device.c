@@ -286,11 +286,15 @@ cl_int queue_finish(cl_command_queue queue) {
     return code;
 }
 
+/* All of them, also when one fails: memory that they work on may go away after it. */
 int device_finish(struct device *device) {
-    CL_TRY(device, clFlush(device->queue)); /* transfers may wait for it */
-    CL_TRY(device, queue_finish(device->transfers));
-    CL_TRY(device, queue_finish(device->windows));
-    CL_TRY(device, queue_finish(device->queue));
+    const cl_command_queue queues[] = {device->transfers, device->windows, device->queue};
+    cl_int code = clFlush(device->queue); /* transfers may wait for it */
+    for (int i = 0; i < QUEUES; i++) {
+        cl_int finished = queue_finish(queues[i]);
+        code = code == CL_SUCCESS ? finished : code;
+    }
+    CL_TRY(device, code);
     return 0;
 }
 

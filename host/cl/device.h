@@ -34,7 +34,8 @@ struct device_info {
     int sub_devices; /* how many it can be split into, 0 if it cannot */
     size_t work_group_max;
     uint64_t global_memory, local_memory, allocation_max;
-    size_t alignment; /* of a view into a buffer */
+    size_t alignment;     /* of a view into a buffer */
+    uint64_t fails_after; /* launches of kernels, for a trial: cl/limits_override.h; 0: never */
 };
 
 /* Every device of every platform, in a fixed order, in new memory that the caller frees. No

@@ -33,6 +33,7 @@ struct device {
     int is_part;              /* `id` is a sub-device, to be released */
     int is_counted;           /* by blas_use */
     int is_profiling;
+    uint64_t launches; /* of kernels so far */
 
     /* When profiling. */
     pthread_mutex_t lock; /* guards the list: transfers come from another thread than launches */

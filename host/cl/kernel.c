@@ -182,8 +182,10 @@ void kernel_set_label(struct kernel *kernel, const char *who) {
 void kernel_free(struct kernel *kernel) {
     if (!kernel)
         return;
+    error_hold();
     if (kernel->device->is_profiling) /* its launches' times go to it */
         (void)device_collect_times(kernel->device);
+    error_release();
     (void)clReleaseKernel(kernel->kernel);
     free(kernel);
 }
@@ -204,6 +206,11 @@ const char *kernel_name(const struct kernel *kernel) {
     return kernel->name;
 }
 
+/* Whether CLNET_DEVICE_LIMITS has the device fail by now. */
+static int fails_now(struct device *device) {
+    return device->launches++ >= device->info.fails_after && device->info.fails_after > 0;
+}
+
 int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments, size_t count) {
     cl_int code = CL_SUCCESS;
     for (size_t i = 0; code == CL_SUCCESS && i < count; i++) {
@@ -214,6 +221,8 @@ int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments
             code = clSetKernelArg(kernel->kernel, (cl_uint)i, sizeof(cl_mem), &a->buffer->memory);
     }
     cl_event event = NULL;
+    if (fails_now(kernel->device))
+        code = CL_OUT_OF_RESOURCES;
     if (code == CL_SUCCESS)
         code = clEnqueueNDRangeKernel(kernel->device->queue, kernel->kernel, 3, NULL,
                                       kernel->global, kernel->local[0] ? kernel->local : NULL, 0,

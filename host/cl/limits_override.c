@@ -28,6 +28,19 @@ static int parse_amount(const char *text, size_t length, uint64_t *amount) {
     return 0;
 }
 
+/* An index and a colon, for an item of that device alone: moves *text behind them. Returns whether
+ * the item is the device's. */
+static int take_scope(const char **text, int index) {
+    char *end;
+    if (!isdigit((unsigned char)**text))
+        return 1;
+    unsigned long scope = strtoul(*text, &end, 10);
+    if (*end != ':')
+        return 1;
+    *text = end + 1;
+    return scope == (unsigned long)index;
+}
+
 static void lower(uint64_t *value, uint64_t limit) {
     if (limit < *value)
         *value = limit;
@@ -52,6 +65,8 @@ static int set(struct device_info *info, const char *key, size_t length, uint64_
     } else if (IS("work_group_max")) {
         if (limit < info->work_group_max)
             info->work_group_max = (size_t)limit;
+    } else if (IS("launches")) {
+        info->fails_after = limit;
     } else {
         return -1;
     }
@@ -59,16 +74,26 @@ static int set(struct device_info *info, const char *key, size_t length, uint64_
     return 0;
 }
 
+static int override_item(struct device_info *info, const char *text, size_t length) {
+    struct device_info other = *info; /* takes what is not for this one */
+    const char *end = text + length;
+    int is_own = take_scope(&text, info->index);
+    size_t key = strcspn(text, "=,");
+    uint64_t limit = 0;
+    if (text + key >= end ||
+        parse_amount(text + key + 1, (size_t)(end - text) - key - 1, &limit) < 0)
+        return -1;
+    return set(is_own ? info : &other, text, key, limit);
+}
+
 int limits_override(struct device_info *info, const char *text) {
     while (text && *text) {
-        size_t length = strcspn(text, ","), key = strcspn(text, "=,");
-        uint64_t limit = 0;
-        if (key == length || parse_amount(text + key + 1, length - key - 1, &limit) < 0 ||
-            set(info, text, key, limit) < 0)
+        size_t length = strcspn(text, ",");
+        if (override_item(info, text, length) < 0)
             return error_set(ERROR_INPUT,
                              "CLNET_DEVICE_LIMITS: '%.*s' makes no sense; it takes global_memory, "
                              "allocation_max, local_memory and work_group_max=N, with K, M or G, "
-                             "and fp64 and fp16=0",
+                             "fp64 and fp16=0, and launches=N; 1:launches=N is for device 1 alone",
                              (int)(length < 100 ? length : 100), text);
         text += length;
         text += *text == ',';

@@ -52,8 +52,10 @@ void window_free(struct window *window) {
         return;
     struct device *device = window->buffer->device;
     struct mark closed = {0};
+    error_hold();
     if (window->is_open)
         (void)window_close(window, &closed);
+    error_release();
     mark_free(&closed);
     (void)queue_finish(device->windows);
     (void)queue_finish(device->transfers);

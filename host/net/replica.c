@@ -233,7 +233,9 @@ void replica_free(struct replica *replica) {
     if (!replica)
         return;
     /* What is still enqueued works on the memory that goes away here, the host's too. */
+    error_hold();
     (void)device_finish(replica->device);
+    error_release();
     tear_down(replica);
     staging_free(replica->staging);
     parameters_free(replica->parameters);

@@ -258,6 +258,14 @@ static int reserve_samples(struct staging *staging, struct slot *slot, size_t ea
     return buffer_create(&slot->samples, staging->device, bytes, "samples");
 }
 
+static int send_slot(struct slot *slot, const void *values, size_t bytes) {
+    if (values)
+        TRY(buffer_transfer(slot->samples, bytes, values, &slot->read, NULL));
+    TRY(buffer_transfer(slot->views, buffer_bytes(slot->views), slot->host_views, NULL, NULL));
+    return buffer_transfer(slot->truth, buffer_bytes(slot->truth), slot->host_truth, NULL,
+                           &slot->sent);
+}
+
 int staging_send(struct staging *staging, const struct samples *samples) {
     struct slot *slot = next_slot(staging);
     int is_bytes = samples->bytes != NULL;
@@ -275,20 +283,24 @@ int staging_send(struct staging *staging, const struct samples *samples) {
     slot->is_floats = samples->floats != NULL;
 
     const void *values = is_bytes ? (const void *)samples->bytes : samples->floats;
-    if (values)
-        TRY(buffer_transfer(slot->samples, (size_t)samples->count * each, values, &slot->read,
-                            NULL));
-    TRY(buffer_transfer(slot->views, buffer_bytes(slot->views), slot->host_views, NULL, NULL));
-    TRY(buffer_transfer(slot->truth, buffer_bytes(slot->truth), slot->host_truth, NULL,
-                        &slot->sent));
+    int rc = send_slot(slot, values, (size_t)samples->count * each);
+    if (rc < 0) { /* nothing marks the end of those that were enqueued */
+        error_hold();
+        (void)device_finish(staging->device);
+        error_release();
+        return rc;
+    }
     staging->is_staged = 1;
     return 0;
 }
 
 int staging_wait(struct staging *staging) {
-    for (int i = 0; i < STAGING_SLOTS; i++)
-        TRY(mark_wait(staging->device, &staging->slots[i].sent));
-    return 0;
+    int rc = 0;
+    for (int i = 0; i < STAGING_SLOTS; i++) {
+        int waited = mark_wait(staging->device, &staging->slots[i].sent);
+        rc = rc < 0 ? rc : waited;
+    }
+    return rc;
 }
 
 int staging_enter(struct staging *staging, struct buffer *x) {

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -64,6 +65,7 @@ static int check_crops(const struct evaluator *evaluator, const struct dataset *
 static int open_evaluator(struct evaluator *evaluator) {
     for (int i = 0; i < evaluator->replica_count; i++)
         evaluator->batch += replica_micro_batch(evaluator->replicas[i]);
+    assert(evaluator->batch > 0);
     size_t count = (size_t)evaluator->batch;
     size_t values = count * (size_t)evaluator->outputs;
     evaluator->losses = malloc(count * sizeof *evaluator->losses);

@@ -4,6 +4,7 @@
 #include "base/options.h"
 #include "base/shape.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -85,5 +86,6 @@ int split_first(const int *shares, int count, int samples, int rank) {
         before += i < rank ? shares[i] : 0;
         batch += shares[i];
     }
+    assert(batch > 0);
     return (int)(before * samples / batch);
 }

@@ -232,7 +232,11 @@ int trainer_run(struct team *team, const struct dataset *train, const struct dat
     TRY(loader_create(&trainer.loader, train, &loader_options));
     int rc = run(&trainer);
     /* A listener or an error may have ended it with a batch on its way: it lies in the loader. */
+    if (rc < 0)
+        error_hold();
     int waited = team_stage_wait(team);
+    if (rc < 0)
+        error_release();
     loader_free(trainer.loader);
     return rc == 0 && waited < 0 ? waited : rc;
 }

@@ -4,6 +4,7 @@
 
 #include "cl/limits_override.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,9 +65,22 @@ enum { NONSENSE = sizeof nonsense / sizeof nonsense[0] };
 
 START_TEST(limits_override_names_the_item_that_makes_no_sense) {
     struct device_info info = large();
-    char text[100] = "work_group_max=64,";
-    ck_fails(limits_override(&info, strcat(text, nonsense[_i])), ERROR_INPUT, nonsense[_i]);
+    char text[100];
+    (void)snprintf(text, sizeof text, "work_group_max=64,%s", nonsense[_i]);
+    ck_fails(limits_override(&info, text), ERROR_INPUT, nonsense[_i]);
     ck_assert_ptr_nonnull(strstr(error_message(), "CLNET_DEVICE_LIMITS"));
+}
+END_TEST
+
+START_TEST(limits_override_may_be_for_one_device_alone) {
+    struct device_info info = large();
+    info.index = 1;
+    ck_succeeds(limits_override(&info, "0:launches=5,1:work_group_max=32,2:launches=7"));
+    ck_assert_uint_eq(info.fails_after, 0);
+    ck_assert_uint_eq(info.work_group_max, 32);
+    ck_succeeds(limits_override(&info, "1:launches=9"));
+    ck_assert_uint_eq(info.fails_after, 9);
+    ck_fails(limits_override(&info, "0:launches=many"), ERROR_INPUT, "0:launches=many");
 }
 END_TEST
 
@@ -95,6 +109,7 @@ int main(void) {
     tcase_add_test(tests, limits_override_raises_nothing);
     tcase_add_test(tests, limits_override_gives_no_piece_larger_than_the_memory);
     tcase_add_loop_test(tests, limits_override_names_the_item_that_makes_no_sense, 0, NONSENSE);
+    tcase_add_test(tests, limits_override_may_be_for_one_device_alone);
     tcase_add_test(tests, limits_override_reaches_the_list_and_an_opened_device);
     return suite_run("cl/limits_override", tests);
 }

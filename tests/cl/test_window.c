@@ -60,6 +60,7 @@ END_TEST
 
 START_TEST(window_of_a_view_leaves_what_lies_beside_it) {
     size_t n = device_info(test_device())->alignment / sizeof(float);
+    ck_assert_uint_gt(n, 0);
     struct buffer *parent, *view;
     struct window *window;
     float *numbers = calloc(3 * n, sizeof *numbers);

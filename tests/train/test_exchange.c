@@ -130,7 +130,7 @@ static void check_sums(struct fixture *f, int round) {
 
 static void check_rounds(int count, int copies) {
     struct fixture f;
-    struct runner runners[REPLICAS_MAX];
+    struct runner runners[REPLICAS_MAX] = {{0}};
     open_fixture(&f, count, copies);
     for (int round = 0; round < 3; round++) {
         write_gradients(&f, round);
@@ -156,7 +156,7 @@ END_TEST
 
 START_TEST(exchange_that_one_replica_gives_up_keeps_no_other_waiting) {
     struct fixture f;
-    struct runner runners[REPLICAS_MAX];
+    struct runner runners[REPLICAS_MAX] = {{0}};
     open_fixture(&f, 3, 0);
     f.failing = 1;
     write_gradients(&f, 0);

@@ -1,0 +1,172 @@
+/* A team of which a device fails ends at once, and says which one it was. */
+#include "support/device.h"
+#include "support/net_bench.h"
+#include "support/suite.h"
+
+#include "train/trainer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Two micro-batches each, and several buckets. */
+static const char *const net_text = "[net]\ninputs=6\nbatch=8\nsubdivisions=2\nlearning_rate=0.01\n"
+                                    "[connected]\nname=fc1\noutput=40\nactivation=relu\n"
+                                    "[connected]\nname=fc2\noutput=40\nactivation=relu\n"
+                                    "[connected]\nname=fc3\noutput=3\nactivation=linear\n"
+                                    "[softmax]\n";
+
+/* Two iterations an epoch, of two epochs, each with an evaluation at its end. */
+enum { SAMPLES = 16, INPUTS = 6, ITERATIONS = 4 };
+
+/* Nothing here takes longer, unless someone waits for what will never be. */
+enum { SECONDS_MOST = 300 };
+
+static float inputs[SAMPLES * INPUTS];
+static int32_t labels[SAMPLES];
+static struct dataset dataset = {
+    .input = {.c = INPUTS, .h = 1, .w = 1},
+    .stored = {.c = INPUTS, .h = 1, .w = 1},
+    .count = SAMPLES,
+    .outputs = 3,
+    .floats = inputs,
+    .labels = labels,
+};
+
+static void make_numbers(void) {
+    for (int i = 0; i < SAMPLES * INPUTS; i++)
+        inputs[i] = (float)(i % 7) / 7.0F;
+    for (int i = 0; i < SAMPLES; i++)
+        labels[i] = i % 3;
+}
+
+static void start_clock(void) {
+    (void)alarm(SECONDS_MOST);
+}
+
+static void stop_clock(void) {
+    (void)alarm(0);
+}
+
+/* Two devices, of which those have limits whose bit is set in `limited`. */
+static void open_devices(struct net_bench *bench, const char *limits, int limited) {
+    *bench = (struct net_bench){.device_count = 2};
+    ck_succeeds(config_parse(&bench->config, "test.cfg", net_text, strlen(net_text)));
+    ck_succeeds(net_create(&bench->net, bench->config));
+    for (int i = 0; i < 2; i++) {
+        if (limited & 1 << i)
+            ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limits, 1), 0);
+        ck_succeeds(device_open(&bench->devices[i], WHOLE_DEVICE(test_device_index())));
+        (void)unsetenv("CLNET_DEVICE_LIMITS");
+    }
+    bench->device = bench->devices[0];
+}
+
+static int make_team(struct net_bench *bench, int copies) {
+    struct team_options options = {
+        .truth_kind = TRUTH_LABELS, .bucket_bytes = 1024, .copies = copies};
+    return team_create(&bench->team, bench->net, bench->devices, 2, &options);
+}
+
+static int train(struct net_bench *bench, struct trainer_state *state) {
+    struct trainer_options options = {.iterations = ITERATIONS};
+    struct trainer_listener listener = {0};
+    *state = trainer_start(bench->net);
+    TRY(team_initialise(bench->team, 1));
+    return trainer_run(bench->team, &dataset, &dataset, &options, state, &listener);
+}
+
+/* About the launches that the training takes on one device, by having it fail after ever more of
+ * them, from `first` on. Two sweeps fail in different places. */
+static int sweep(int first, int limited, int copies) {
+    enum { STRIDE = 29 };
+    char limits[64], named[64];
+    struct net_bench bench;
+    struct trainer_state state;
+    (void)snprintf(named, sizeof named, "device %d (", test_device_index());
+    for (int launches = first;; launches += STRIDE) {
+        (void)snprintf(limits, sizeof limits, "launches=%d", launches);
+        open_devices(&bench, limits, limited);
+        ck_succeeds(make_team(&bench, copies));
+        int rc = train(&bench, &state);
+        if (rc < 0) {
+            ck_assert_msg(rc == ERROR_DEVICE && strstr(error_message(), named) &&
+                              strstr(error_message(), "CL_OUT_OF_RESOURCES"),
+                          "%s: code %d, %s", limits, rc, error_message());
+            /* An evaluation belongs to an iteration that was made. */
+            ck_assert(state.iteration < ITERATIONS || !state.has_evaluation ||
+                      state.evaluation.samples == SAMPLES);
+        }
+        net_bench_close(&bench);
+        if (rc == 0)
+            return launches;
+    }
+}
+
+static const int limited[] = {1, 2, 3};
+
+/* Forward, backward, exchange, update, evaluation: whatever comes next has to be given up. */
+START_TEST(team_ends_wherever_a_device_is_lost_and_names_it) {
+    int launches = sweep(1 + 4 * _i, limited[_i], 0);
+    /* Two micro-batches of 3 + 1 layers there and back, in 4 iterations, at the least. */
+    ck_assert_int_gt(launches, 4 * 2 * 2 * 4);
+}
+END_TEST
+
+START_TEST(team_that_copies_ends_wherever_a_device_is_lost) {
+    ck_assert_int_gt(sweep(3, 2, 1), 4 * 2 * 2 * 4);
+}
+END_TEST
+
+START_TEST(team_that_loses_a_device_in_its_first_iteration_has_made_none) {
+    struct net_bench bench;
+    struct trainer_state state;
+    open_devices(&bench, "launches=1", 2);
+    ck_succeeds(make_team(&bench, 0));
+    ck_succeeds(team_initialise(bench.team, 1));
+    ck_fails(train(&bench, &state), ERROR_DEVICE, "CL_OUT_OF_RESOURCES");
+    ck_assert_int_eq(state.iteration, 0);
+    net_bench_close(&bench);
+}
+END_TEST
+
+START_TEST(team_is_not_made_when_one_device_has_too_little_memory) {
+    struct net_bench bench;
+    for (int which = 1; which <= 2; which++) {
+        open_devices(&bench, "global_memory=4K", which);
+        ck_fails(make_team(&bench, 0), ERROR_DEVICE, "device ");
+        ck_assert_ptr_null(bench.team);
+        bench.replica = NULL;
+        net_bench_close(&bench);
+    }
+}
+END_TEST
+
+/* What cleans up fails too, and keeps quiet about it. */
+START_TEST(team_keeps_the_message_of_the_first_failure_when_it_is_freed) {
+    struct net_bench bench;
+    struct trainer_state state;
+    char message[512];
+    open_devices(&bench, "launches=20", 1);
+    ck_succeeds(make_team(&bench, 0));
+    ck_fails(train(&bench, &state), ERROR_DEVICE, "iteration 1: ");
+    (void)snprintf(message, sizeof message, "%s", error_message());
+    net_bench_close(&bench);
+    ck_assert_str_eq(error_message(), message);
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("team_faults");
+    tcase_set_timeout(tests, 0);
+    tcase_add_checked_fixture(tests, start_clock, stop_clock);
+    make_numbers();
+    tcase_add_loop_test(tests, team_ends_wherever_a_device_is_lost_and_names_it, 0,
+                        sizeof limited / sizeof *limited);
+    tcase_add_test(tests, team_that_copies_ends_wherever_a_device_is_lost);
+    tcase_add_test(tests, team_that_loses_a_device_in_its_first_iteration_has_made_none);
+    tcase_add_test(tests, team_is_not_made_when_one_device_has_too_little_memory);
+    tcase_add_test(tests, team_keeps_the_message_of_the_first_failure_when_it_is_freed);
+    return suite_run("team_faults", tests);
+}
