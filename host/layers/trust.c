@@ -49,15 +49,20 @@ static void write_line(char line[LINE], const struct kernel_spec *spec,
     const char *text = spec->file ? kernel_text(spec->file) : "";
     uint64_t key = hash(0xcbf29ce484222325, text, strlen(text));
     if (!spec->file) {
-        const double work[] = {spec->flops, spec->bytes};
-        key = hash(key, work, sizeof work);
+        char work[64];
+        (void)snprintf(work, sizeof work, "%a %a", spec->flops, spec->bytes);
+        key = hash(key, work, strlen(work));
     }
     for (int i = 0; i < spec->define_count; i++) {
         key = hash(key, spec->defines[i].name, strlen(spec->defines[i].name));
         key = hash(key, spec->defines[i].value, strlen(spec->defines[i].value));
     }
-    key = hash(key, spec->global, sizeof spec->global);
-    key = hash(key, spec->local, sizeof spec->local);
+    uint64_t geometry[6];
+    for (int i = 0; i < 3; i++) {
+        geometry[i] = spec->global[i];
+        geometry[3 + i] = spec->local[i];
+    }
+    key = hash(key, geometry, sizeof geometry);
     (void)snprintf(line, LINE, "%s\t%s\t%s\t%s\t%s\t%016" PRIx64 "\n", device->name,
                    device->platform, device->driver, spec->file ? spec->file : "CLBlast",
                    spec->file ? spec->function : spec->pass, key);

@@ -4,7 +4,7 @@
 
 /* An element of picture n at one pixel, by its channel. */
 static int64_t at(const struct reference_lrn *lrn, int n, int channel, int pixel) {
-    return ((int64_t)n * lrn->shape.c + channel) * (lrn->shape.h * lrn->shape.w) + pixel;
+    return ((int64_t)n * lrn->shape.c + channel) * lrn->shape.h * lrn->shape.w + pixel;
 }
 
 static int in_window(const struct reference_lrn *lrn, int i, int j) {

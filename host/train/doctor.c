@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "layers/trust.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,7 +296,8 @@ static int compare_all(struct patient *patient) {
         TRY(compare(patient, &patient->dx[i], layer->inputs[i],
                     (struct result_index){.result = RESULT_INPUT_GRADIENT, .which = i},
                     "backward data", "backward data"));
-    static const char *const passes[] = {"backward weight", "backward bias"};
+    static const char *const passes[LAYER_PARAMETERS_MAX] = {"backward weight", "backward bias"};
+    assert(layer->plan.parameter_count <= LAYER_PARAMETERS_MAX);
     for (int p = 0; p < layer->plan.parameter_count; p++)
         TRY(compare(patient, &patient->gradients[p], out,
                     (struct result_index){.result = RESULT_GRADIENT, .which = p}, passes[p],

@@ -8,7 +8,7 @@
 #include "train/doctor.h"
 
 /* Reports a finding for each parameter. Returns how many did not pass, or an error. */
-int gradient_check(const struct net *net, struct device *device,
+int gradient_check(const struct net *full, struct device *device,
                    const struct doctor_options *options);
 
 #endif
