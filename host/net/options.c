@@ -51,6 +51,8 @@ const struct option net_option_table[] = {
      FIELD(threshold), "0.0001", 0, 1, NULL},
     {"least_rate", "policy plateau: the rate never falls below", OPTION_FLOAT, FIELD(least_rate),
      "1e-6", 0, 1e6, NULL},
+    {"bucket", "several devices: MiB of gradients that they exchange at once", OPTION_FLOAT,
+     FIELD(bucket), "16", 0.0625, 1024, NULL},
     {"parallel",
      "how several devices share the work: data: each has some samples of a batch; hybrid: from the "
      "first [connected] on each has some outputs of every layer",
