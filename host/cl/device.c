@@ -95,6 +95,7 @@ static int query(struct device_info *out, cl_device_id id, int index) {
     query_text(id, CL_DRIVER_VERSION, info.driver);
     query_text(id, CL_DEVICE_VERSION, info.version);
     query_platform(id, info.platform);
+    info.is_serial = strcmp(info.platform, "Oclgrind") == 0;
 
     cl_device_type type = QUERY(id, CL_DEVICE_TYPE, cl_device_type);
     if (type & CL_DEVICE_TYPE_CPU)

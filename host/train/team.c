@@ -639,6 +639,13 @@ int team_begin(struct team *team, const struct step *step, const struct update *
     return 0;
 }
 
+int team_can_look_ahead(const struct team *team) {
+    int can = 1;
+    for (int i = 0; i < team->size; i++)
+        can &= !device_info(team->workers[i].device)->is_serial;
+    return can;
+}
+
 int team_wait_sent(struct team *team) {
     pthread_mutex_lock(&team->lock);
     for (int i = 0; i < team->size; i++) {

@@ -73,6 +73,9 @@ int team_stage(struct team *team, const struct dataset *dataset, const struct ba
  * `update` is NULL, the update. Step's first_sample and global_count are the team's to fill in. */
 int team_begin(struct team *team, const struct step *step, const struct update *update);
 
+/* Whether the next batch may be staged while the team works. */
+int team_can_look_ahead(const struct team *team);
+
 /* Waits until all of the batch has left the host's memory: the next one may be staged. */
 int team_wait_sent(struct team *team);
 

@@ -65,7 +65,7 @@ static int is_evaluated(const struct trainer *trainer, int64_t index) {
 /* While the devices work on the batch: the next one. The loader then takes back what this one lies
  * in. */
 static int look_ahead(struct trainer *trainer, int64_t index, int is_measured) {
-    if (is_evaluated(trainer, index) || is_measured)
+    if (is_evaluated(trainer, index) || is_measured || !team_can_look_ahead(trainer->team))
         return 0;
     TRY(team_wait_sent(trainer->team));
     return fetch(trainer);
