@@ -410,6 +410,94 @@ START_TEST(doctor_passes_the_devices_that_are_here) {
 }
 END_TEST
 
+/* The loss on the test data that a training ends with. */
+static double trained(const char *arguments) {
+    struct result result = run(arguments);
+    const char *loss = strstr(result.output, "test loss: ");
+    ck_assert_msg(result.status == 0 && loss, "clnet %s\ngave status %d and:\n%s", arguments,
+                  result.status, result.output);
+    double value = strtod(loss + strlen("test loss: "), NULL);
+    free(result.output);
+    return value;
+}
+
+START_TEST(cli_train_on_several_devices_learns_what_one_learns) {
+    write_tiny();
+    double alone = trained("train tiny.cfg --devices 0 --output alone --iterations 20");
+    ck_assert_double_gt(alone, 0);
+    static const char *const ways[] = {"--devices 0,0", "--devices 0,0,0",
+                                       "--devices 0,0 --split 3,1", "--devices 0,0 --split auto"};
+    for (int i = 0; i < 4; i++) {
+        char arguments[128];
+        (void)snprintf(arguments, sizeof arguments,
+                       "train tiny.cfg %s --output several%d --iterations 20", ways[i], i);
+        ck_assert_double_eq_tol(trained(arguments), alone, 1e-4 * alone);
+    }
+    /* Half of it on two devices, the rest on one. */
+    (void)trained("train tiny.cfg --devices 0,0 --output half --iterations 10");
+    ck_assert_double_eq_tol(trained("train --resume half --devices 0 --iterations 20"), alone,
+                            1e-4 * alone);
+}
+END_TEST
+
+START_TEST(cli_devices_and_split_that_do_not_go_say_why) {
+    static const char *const cases[][2] = {
+        {"--devices 0,99", "device 99: there is no such device"},
+        {"--devices 0/999", "device 0 ("},
+        {"--devices 0,0 --split 1,1", "--split: '1,1': the shares add up to 2, and the batch is 4"},
+        {"--devices 0,0 --split 2,1,1", "more shares than devices"},
+        {"--devices 0,0,0,0,0", "5 devices cannot share a batch of 4"},
+        {"--trace /nowhere/t.json", "/nowhere/t.json: No such file"},
+    };
+    write_tiny();
+    for (int i = 0; i < 6; i++) {
+        char arguments[128];
+        (void)snprintf(arguments, sizeof arguments, "train tiny.cfg %s --output no", cases[i][0]);
+        struct result result = run(arguments);
+        ck_assert_msg(result.status != 0 && strstr(result.output, cases[i][1]),
+                      "clnet %s\ngave status %d and:\n%s", arguments, result.status, result.output);
+        free(result.output);
+        ck_assert(!exists("no/config.cfg"));
+    }
+}
+END_TEST
+
+START_TEST(cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere) {
+    write_tiny();
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "0:launches=60", 1), 0);
+    struct result result = run("train tiny.cfg --devices 0,0 --output lost --iterations 100 "
+                               "--set net.save_iterations=1");
+    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    ck_assert_msg(result.status == 1 && strstr(result.output, "device 0 (") &&
+                      strstr(result.output, "CL_OUT_OF_RESOURCES") &&
+                      strstr(result.output, "clnet train --resume lost goes on from iteration"),
+                  "status %d and:\n%s", result.status, result.output);
+    free(result.output);
+    (void)trained("train --resume lost --devices 0");
+}
+END_TEST
+
+START_TEST(cli_trace_is_json_with_a_group_for_each_device) {
+    write_tiny();
+    (void)trained("train tiny.cfg --devices 0,0 --output traced --trace trace.json");
+    char *path = path_join(directory, "trace.json");
+    json_t *events = json_load_file(path, 0, NULL);
+    free(path);
+    ck_assert(json_is_array(events));
+    int kernels = 0, devices = 0;
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        const json_t *event = json_array_get(events, i);
+        const char *name = json_string_value(json_object_get(event, "name"));
+        const char *of = json_string_value(json_object_get(json_object_get(event, "args"), "name"));
+        kernels += strstr(name, "fc1: ") != NULL;
+        devices += of && strstr(of, ": device 0, ") != NULL;
+    }
+    ck_assert_int_eq(devices, 2);
+    ck_assert_int_ge(kernels, 2 * 2 * 6); /* there and back, on two devices, in 6 iterations */
+    json_decref(events);
+}
+END_TEST
+
 int main(void) {
     if (!mkdtemp(directory))
         return EXIT_FAILURE;
@@ -437,6 +525,10 @@ int main(void) {
     tcase_add_test(tests, cli_test_refuses_weights_of_another_net);
     tcase_add_test(tests, cli_test_prints_a_loss_that_is_not_finite_as_null);
     tcase_add_test(tests, cli_train_begins_with_given_weights);
+    tcase_add_test(tests, cli_train_on_several_devices_learns_what_one_learns);
+    tcase_add_test(tests, cli_devices_and_split_that_do_not_go_say_why);
+    tcase_add_test(tests, cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere);
+    tcase_add_test(tests, cli_trace_is_json_with_a_group_for_each_device);
     int status = suite_run("cli", tests);
     char command[64];
     (void)snprintf(command, sizeof command, "rm -rf %s", directory);
