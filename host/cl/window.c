@@ -53,8 +53,11 @@ void window_free(struct window *window) {
     struct device *device = window->buffer->device;
     struct mark closed = {0};
     error_hold();
-    if (window->is_open)
+    if (window->is_open) {
+        (void)clFlush(device->queue); /* the opening may wait for it */
+        (void)clWaitForEvents(1, &window->ready);
         (void)window_close(window, &closed);
+    }
     error_release();
     mark_free(&closed);
     (void)queue_finish(device->windows);

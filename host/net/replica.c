@@ -162,6 +162,11 @@ static int restage(struct replica *replica) {
                             replica->options.truth_kind);
     if (rc == 0 && old && staging_mean(old))
         rc = staging_set_mean(replica->staging, staging_mean(old));
+    if (rc < 0 && old) { /* someone may still ask it whether all was sent */
+        staging_free(replica->staging);
+        replica->staging = old;
+        return rc;
+    }
     staging_free(old);
     return rc;
 }
@@ -456,8 +461,13 @@ int replica_forward_staged(struct replica *replica, const struct step *step) {
 int replica_forward(struct replica *replica, const struct samples *samples,
                     const struct step *step) {
     TRY(replica_stage(replica, samples));
-    TRY(replica_forward_staged(replica, step));
-    return replica_stage_wait(replica);
+    int rc = replica_forward_staged(replica, step);
+    if (rc == 0)
+        return replica_stage_wait(replica);
+    error_hold(); /* the samples are the caller's: nobody may read them any more */
+    (void)replica_stage_wait(replica);
+    error_release();
+    return rc;
 }
 
 int replica_forward_again(struct replica *replica, const struct view *views,

@@ -20,8 +20,7 @@ struct piece {
 struct side {
     struct replica *replica;
     struct piece *pieces; /* [buckets] */
-    double ready;
-    struct trace *trace; /* NULL: none */
+    struct trace *trace;  /* NULL: none */
     int row;
 };
 
@@ -109,9 +108,9 @@ static int meet(struct exchange *exchange, int rank, int bucket) {
     void *values;
     TRY(window_wait(piece->window, &values));
     exchange->values[bucket * exchange->count + rank] = values;
-    side->ready = clock_seconds();
+    double start = clock_seconds();
     int have_met = barrier_wait(&exchange->barrier);
-    show(side, bucket, side->ready, "wait for the others");
+    show(side, bucket, start, "wait for the others");
     return !have_met;
 }
 
@@ -136,6 +135,7 @@ void exchange_abort(struct exchange *exchange) {
     barrier_break(&exchange->barrier);
 }
 
-double exchange_ready(const struct exchange *exchange, int rank) {
-    return exchange->sides[rank].ready;
+int exchange_settle(struct exchange *exchange, int rank) {
+    const struct side *side = &exchange->sides[rank];
+    return mark_wait(replica_device(side->replica), &side->pieces[exchange->buckets - 1].complete);
 }

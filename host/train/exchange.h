@@ -35,7 +35,7 @@ void exchange_abort(struct exchange *exchange);
 /* Shows in that row of a trace what the replica's thread does. */
 void exchange_trace(struct exchange *exchange, int rank, struct trace *trace, int row);
 
-/* When the replica's last bucket of this round was complete, by clock_seconds. */
-double exchange_ready(const struct exchange *exchange, int rank);
+/* Waits until the replica's own gradients of all buckets that it has started are complete. */
+int exchange_settle(struct exchange *exchange, int rank);
 
 #endif

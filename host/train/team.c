@@ -245,20 +245,27 @@ static int exchange_and_update(struct worker *worker) {
     return device_flush(replica_device(worker->replica));
 }
 
-static void note_time(struct worker *worker) {
+/* In the first rounds after a division, but the very first, which has the driver compile: how long
+ * the device takes by itself, before anyone waits for another. What follows then overlaps less. */
+static int time_part(struct worker *worker) {
     struct team *team = worker->team;
-    if (!team->exchange || worker->part.count != worker->share)
-        return;
-    if (worker->rounds++ == 0) /* has the driver compile */
-        return;
+    int is_wanted = team->options.is_automatic || !team->is_advised;
+    if (!team->exchange || !is_wanted || worker->part.count != worker->share)
+        return 0;
+    worker->rounds++;
+    if (worker->rounds == 1 || worker->rounds > MEASURE_FIRST)
+        return 0;
+    TRY(exchange_settle(team->exchange, worker->rank));
     worker->samples += worker->part.count;
-    worker->seconds += exchange_ready(team->exchange, worker->rank) - worker->started;
+    worker->seconds += clock_seconds() - worker->started;
+    return 0;
 }
 
 static int learn(struct worker *worker) {
     struct team *team = worker->team;
     worker->started = clock_seconds();
     TRY(learn_part(worker));
+    TRY(time_part(worker));
     /* Nobody updates before all know that every loss is finite. */
     if (!barrier_wait(&team->vote))
         return GIVEN_UP;
@@ -267,7 +274,6 @@ static int learn(struct worker *worker) {
     int rc = exchange_and_update(worker);
     if (rc)
         return rc;
-    note_time(worker);
     return device_collect(replica_device(worker->replica));
 }
 
@@ -301,6 +307,8 @@ static void *thread_main(void *context) {
         int rc = learn(worker);
         if (rc)
             note_failure(worker, rc);
+        if (rc || atomic_load(&team->diverged))
+            (void)replica_stage_wait(worker->replica); /* it may have ended amid its samples */
         pthread_mutex_lock(&team->lock);
         worker->has_sent = 1;
         team->running--;
@@ -481,7 +489,7 @@ int team_create(struct team **out, const struct net *net, struct device *const *
     pthread_mutex_init(&team->lock, NULL);
     pthread_cond_init(&team->changed, NULL);
     int rc = build(team, devices);
-    team->is_advised = options->is_automatic || options->shares;
+    team->is_advised = options->is_automatic || options->shares || is_hybrid(team);
     team->options.shares = NULL; /* the caller's */
     if (rc < 0)
         team_free(team);
