@@ -17,7 +17,9 @@ struct flags {
 #define FIELD(name) offsetof(struct flags, name)
 
 static const struct option flag_table[] = {
-    {"devices", "the index of a device, as 'clnet devices' lists them; by default all, in turn",
+    {"devices",
+     "the devices to examine, in turn: 0, or 0,1, or 0/2, as 'clnet train' takes them; by default "
+     "all",
      OPTION_STRING, FIELD(devices), NULL, 0, 0, NULL},
     {"batch", "override the batch", OPTION_STRING, FIELD(job.batch), NULL, 0, 0, NULL},
     {"json", "print JSON", OPTION_BOOL, FIELD(json), "0", 0, 1, NULL},
