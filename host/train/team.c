@@ -307,8 +307,9 @@ static void *thread_main(void *context) {
         int rc = learn(worker);
         if (rc)
             note_failure(worker, rc);
-        if (rc || atomic_load(&team->diverged))
-            (void)replica_stage_wait(worker->replica); /* it may have ended amid its samples */
+        /* It ended amid its samples. Once it had sent them, the next ones may be on their way. */
+        if (!worker->has_sent)
+            (void)replica_stage_wait(worker->replica);
         pthread_mutex_lock(&team->lock);
         worker->has_sent = 1;
         team->running--;
