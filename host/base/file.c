@@ -168,6 +168,25 @@ int directory_create(const char *path) {
     return rc;
 }
 
+int file_cache_path(char **path, const char *name) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    *path = NULL;
+    int is_given = cache && cache[0] == '/'; /* its standard ignores relative ones */
+    if (!is_given && !(home && home[0] == '/'))
+        return error_set(ERROR_SYSTEM, "there is no cache directory: set HOME or XDG_CACHE_HOME");
+    char *base = path_join(is_given ? cache : home, is_given ? "clnet/" : ".cache/clnet/");
+    char *joined = base ? path_join(base, name) : NULL;
+    char *directory = joined ? path_beside(joined, ".") : NULL;
+    int rc = directory ? directory_create(directory) : error_no_memory(name, strlen(name));
+    if (rc < 0)
+        free(joined);
+    else
+        *path = joined;
+    free(directory);
+    free(base);
+    return rc;
+}
+
 char *path_join(const char *directory, const char *name) {
     size_t length = strlen(directory);
     size_t size = length + strlen(name) + 2;

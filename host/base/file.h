@@ -30,6 +30,12 @@ void file_discard(struct file_writer *writer);
 /* Makes a directory and those above it; fine if it exists. */
 int directory_create(const char *path);
 
+/* The path of a file, or of a directory, in which to keep what can be made again:
+ * $XDG_CACHE_HOME/clnet/name, or ~/.cache/clnet/name where that is unset. Makes the directory that
+ * it is in. The caller frees *path. ERROR_SYSTEM, and *path is NULL, where there is no such place
+ * or none can be made. */
+int file_cache_path(char **path, const char *name);
+
 /* directory/name in new memory that the caller frees; NULL when memory is used up. */
 char *path_join(const char *directory, const char *name);
 

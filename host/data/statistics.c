@@ -189,24 +189,15 @@ static int compute(struct statistics *out, struct numbers *numbers, const struct
     return rc;
 }
 
-/* The user's directory for what can be made again: $XDG_CACHE_HOME, or ~/.cache. In new memory;
- * NULL when there is none. */
-static char *cache_directory(void) {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && cache[0] == '/')
-        return path_join(cache, "clnet/statistics");
-    return home && home[0] == '/' ? path_join(home, ".cache/clnet/statistics") : NULL;
-}
-
 /* The file's name says what the numbers depend on. */
-static char *cache_path(const char *directory, const struct dataset *set, int64_t most) {
+static int cache_path(char **path, const struct dataset *set, int64_t most) {
     struct shape frame = set->frame;
     const uint64_t key[] = {FILE_FORMAT,       set->fingerprint,  (uint64_t)frame.c,
                             (uint64_t)frame.h, (uint64_t)frame.w, (uint64_t)most};
-    char name[32];
-    (void)snprintf(name, sizeof name, "%016" PRIx64 ".safetensors",
+    char name[48];
+    (void)snprintf(name, sizeof name, "statistics/%016" PRIx64 ".safetensors",
                    (uint64_t)XXH64(key, sizeof key, 0));
-    return path_join(directory, name);
+    return file_cache_path(path, name);
 }
 
 enum { TENSORS = 5 };
@@ -261,12 +252,16 @@ static int read_cached(struct statistics *out, struct numbers *numbers, const ch
 }
 
 /* To compute them again next time costs time only, so a failure is no more than a warning. */
+static void warn_not_kept(void) {
+    log_warning("the mean of the pictures is not kept for the next time: %s", error_message());
+}
+
 static void write_cached(const struct statistics *statistics, const struct numbers *numbers,
-                         const char *directory, const char *path) {
+                         const char *path) {
     struct safetensor tensors[TENSORS];
     list_tensors(tensors, statistics, numbers);
-    if (directory_create(directory) < 0 || safetensors_write(path, tensors, TENSORS, NULL, 0) < 0)
-        log_warning("the mean of the pictures is not kept for the next time: %s", error_message());
+    if (safetensors_write(path, tensors, TENSORS, NULL, 0) < 0)
+        warn_not_kept();
 }
 
 static int find_or_compute(struct statistics *out, const struct dataset *set, int64_t most,
@@ -276,19 +271,19 @@ static int find_or_compute(struct statistics *out, const struct dataset *set, in
     if (!out->pixel_mean)
         return error_no_memory("the mean of the pictures", bytes);
     /* Without a fingerprint nobody could tell whose numbers they are. */
-    char *directory = set->fingerprint ? cache_directory() : NULL;
-    char *path = directory ? cache_path(directory, set, most) : NULL;
+    char *path = NULL;
+    if (set->fingerprint && cache_path(&path, set, most) < 0)
+        warn_not_kept();
     struct numbers numbers = {0};
     int rc = 0;
     if (!path || !read_cached(out, &numbers, path)) {
         rc = compute(out, &numbers, set, most, threads);
         if (rc == 0 && path)
-            write_cached(out, &numbers, directory, path);
+            write_cached(out, &numbers, path);
     }
     if (rc == 0)
         unpack(out, &numbers);
     free(path);
-    free(directory);
     return rc;
 }
 

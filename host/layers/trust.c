@@ -11,23 +11,16 @@
 
 enum { LIST_MAX = 1 << 20, LINE = 640 };
 
-static char *list_directory(void) {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && cache[0] == '/')
-        return path_join(cache, "clnet");
-    return home && home[0] == '/' ? path_join(home, ".cache/clnet") : NULL;
-}
+static const char *const list_name = "distrusted";
 
 /* The list's text in new memory, empty where there is none. */
 static char *read_list(void) {
-    char *directory = list_directory(), *text = NULL;
-    char *path = directory ? path_join(directory, "distrusted") : NULL;
+    char *path, *text = NULL;
     size_t length;
-    if (!path || file_read(path, LIST_MAX, &text, &length) < 0)
-        text = calloc(1, 1);
+    if (file_cache_path(&path, list_name) == 0)
+        (void)file_read(path, LIST_MAX, &text, &length);
     free(path);
-    free(directory);
-    return text;
+    return text ? text : calloc(1, 1);
 }
 
 /* FNV-1a. */
@@ -90,20 +83,16 @@ static void remove_line(char *list, const char *line) {
 
 static int write_list(const char *list, const char *more) {
     struct file_writer writer;
-    char *directory = list_directory();
-    if (!directory)
-        return error_set(ERROR_SYSTEM, "no cache directory: set HOME or XDG_CACHE_HOME, where the "
-                                       "list of wrong kernels is kept");
-    char *path = path_join(directory, "distrusted");
-    int rc = path ? directory_create(directory) : error_no_memory("a path", 0);
-    if (rc == 0)
-        rc = file_create(&writer, path);
+    char *path;
+    int rc = file_cache_path(&path, list_name);
+    if (rc < 0)
+        return error_prefix(rc, "the list of wrong kernels: ");
+    rc = file_create(&writer, path);
     if (rc == 0) {
         (void)fprintf(writer.stream, "%s%s", list, more);
         rc = file_commit(&writer);
     }
     free(path);
-    free(directory);
     return rc;
 }
 

@@ -296,6 +296,38 @@ START_TEST(path_has_ending_in_upper_or_lower_case) {
 }
 END_TEST
 
+START_TEST(file_cache_path_makes_the_directory_where_the_environment_says) {
+    char *path;
+    for (int is_home = 0; is_home < 2; is_home++) {
+        char *expected = path_join(directory, is_home ? ".cache/clnet/a/b" : "clnet/a/b");
+        ck_assert_int_eq(setenv("HOME", is_home ? directory : "/nowhere", 1), 0);
+        ck_assert_int_eq(setenv("XDG_CACHE_HOME", is_home ? "relative" : directory, 1), 0);
+        for (int time = 0; time < 2; time++) { /* what is there is fine */
+            ck_succeeds(file_cache_path(&path, "a/b"));
+            ck_assert_str_eq(path, expected);
+            free(path);
+        }
+        for (*strrchr(expected, '/') = '\0'; strcmp(expected, directory) != 0;
+             *strrchr(expected, '/') = '\0')
+            ck_assert_int_eq(rmdir(expected), 0); /* it was there, and nothing in it */
+        free(expected);
+    }
+}
+END_TEST
+
+START_TEST(file_cache_path_says_why_there_is_none) {
+    char *path;
+    write_bytes(target, "", 0);
+    ck_assert_int_eq(setenv("XDG_CACHE_HOME", target, 1), 0);
+    ck_fails(file_cache_path(&path, "a"), ERROR_SYSTEM, target);
+    ck_assert_ptr_null(path);
+    ck_assert_int_eq(unsetenv("XDG_CACHE_HOME"), 0);
+    ck_assert_int_eq(setenv("HOME", "", 1), 0);
+    ck_fails(file_cache_path(&path, "a"), ERROR_SYSTEM, "set HOME or XDG_CACHE_HOME");
+    ck_assert_ptr_null(path);
+}
+END_TEST
+
 int main(void) {
     if (!mkdtemp(directory) || !(target = path_join(directory, "target")))
         return EXIT_FAILURE;
@@ -316,6 +348,8 @@ int main(void) {
     tcase_add_test(tests, file_commit_reports_a_directory_that_went_away);
     tcase_add_test(tests, directory_create_makes_every_missing_level);
     tcase_add_test(tests, directory_create_names_what_is_in_the_way);
+    tcase_add_test(tests, file_cache_path_makes_the_directory_where_the_environment_says);
+    tcase_add_test(tests, file_cache_path_says_why_there_is_none);
     tcase_add_test(tests, path_join_puts_one_slash_between);
     tcase_add_test(tests, path_beside_follows_the_other_file_unless_absolute);
     tcase_add_test(tests, path_has_ending_in_upper_or_lower_case);
