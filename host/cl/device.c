@@ -3,6 +3,7 @@
 #include "cl/blas.h"
 #include "cl/internal.h"
 #include "cl/limits_override.h"
+#include "cl/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,6 +228,7 @@ static int open_device(struct device **out, struct device_choice choice, int is_
         device_close(device);
         return rc;
     }
+    device->store = store_open(NULL);
     *out = device;
     return 0;
 }
@@ -250,6 +252,7 @@ void device_close(struct device *device) {
             (void)queue_finish(queues[i]);
     }
     programs_free(device);
+    store_close(device->store);
     if (device->is_counted)
         blas_leave();
     for (int i = 0; i < QUEUES; i++) {

@@ -21,7 +21,9 @@ struct command {
     enum queue_kind queue;
 };
 
-struct program; /* kernel.c: one entry of the device's program cache */
+struct kernel_spec;
+struct program; /* program.c */
+struct store;
 
 struct device {
     struct device_info info;
@@ -29,6 +31,7 @@ struct device {
     cl_context context;
     cl_command_queue queue, transfers, windows;
     struct program *programs; /* built so far, newest first */
+    struct store *store;      /* programs of earlier runs; NULL: none can be kept */
     uint64_t allocated;       /* bytes of buffers alive */
     int is_part;              /* `id` is a sub-device, to be released */
     int is_counted;           /* by blas_use */
@@ -86,6 +89,11 @@ void timeline_free(struct device *device);
 
 /* Adds a launch's time to a kernel's. */
 void kernel_add_time(struct kernel *kernel, double seconds);
+
+/* The specification's program, compiled for the device: once in its life, and not at all where an
+ * earlier run has left it. A failed build is ERROR_DEVICE, with the macros and the compiler's log.
+ */
+int program_get(cl_program *out, struct device *device, const struct kernel_spec *spec);
 
 /* Frees the device's programs. */
 void programs_free(struct device *device);

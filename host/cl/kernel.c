@@ -1,21 +1,11 @@
 #include "cl/kernel.h"
 
 #include "cl/internal.h"
-#include "cl/source.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { OPTIONS_MAX = 4096 };
-
-struct program {
-    struct program *next;
-    const char *file;
-    char *options;
-    cl_program program;
-};
 
 struct kernel {
     struct device *device;
@@ -56,104 +46,9 @@ void kernel_work(struct kernel_spec *spec, const char *pass, double flops, doubl
     spec->bytes = bytes;
 }
 
-const char *kernel_text(const char *file) {
-    for (const struct kernel_source *source = kernel_sources; source->name; source++) {
-        if (strcmp(source->name, file) == 0)
-            return source->text;
-    }
-    return NULL;
-}
-
-static void write_options(char options[OPTIONS_MAX], const struct device *device,
-                          const struct kernel_spec *spec) {
-    int used = 0;
-    /* A device that knows only OpenCL C 1.0 or 1.1 rejects the option, and may still cope. */
-    if (strncmp(device->info.version, "OpenCL 1.0", 10) != 0 &&
-        strncmp(device->info.version, "OpenCL 1.1", 10) != 0)
-        used = snprintf(options, OPTIONS_MAX, "-cl-std=CL1.2");
-    used += snprintf(options + used, (size_t)(OPTIONS_MAX - used), " -DHAVE_FMA=%d",
-                     device->info.has_fma);
-    for (int i = 0; i < spec->define_count; i++) {
-        used += snprintf(options + used, (size_t)(OPTIONS_MAX - used), " -D%s=%s",
-                         spec->defines[i].name, spec->defines[i].value);
-        assert(used < OPTIONS_MAX);
-    }
-}
-
-static int build_failed(struct device *device, cl_program program, const char *file,
-                        const char *options, cl_int code) {
-    size_t length = 0;
-    char *log = NULL;
-    if (clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &length) ==
-            CL_SUCCESS &&
-        (log = calloc(1, length + 1)) != NULL)
-        (void)clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, length, log, NULL);
-    int rc =
-        error_set(ERROR_DEVICE,
-                  "device %d (%s): cannot build %s: %s\nwith the macros %s\nthe compiler said:\n%s",
-                  device->info.index, device->info.name, file, cl_error_name(code), options,
-                  log && log[0] ? log : "nothing");
-    free(log);
-    return rc;
-}
-
-/* Compiles a file with options, or finds it compiled. */
-static int get_program(cl_program *out, struct device *device, const char *file,
-                       const char *options) {
-    for (struct program *known = device->programs; known; known = known->next) {
-        if (known->file == file && strcmp(known->options, options) == 0) {
-            *out = known->program;
-            return 0;
-        }
-    }
-    const char *texts[] = {kernel_text("common.clh"), kernel_text("philox.clh"), kernel_text(file)};
-    assert(texts[0] && texts[1] && texts[2]);
-
-    struct program *entry = calloc(1, sizeof *entry);
-    char *copy = strdup(options);
-    if (!entry || !copy) {
-        free(entry);
-        free(copy);
-        return error_no_memory("a program", sizeof *entry);
-    }
-    cl_int code;
-    const char *call = "clCreateProgramWithSource";
-    cl_program program = clCreateProgramWithSource(device->context, 3, texts, NULL, &code);
-    if (code == CL_SUCCESS) {
-        call = NULL;
-        code = clBuildProgram(program, 1, &device->id, options, NULL, NULL);
-    }
-    if (code != CL_SUCCESS) {
-        int rc = call ? cl_error(device, code, call)
-                      : build_failed(device, program, file, options, code);
-        if (program)
-            (void)clReleaseProgram(program);
-        free(entry);
-        free(copy);
-        return rc;
-    }
-    *entry = (struct program){
-        .next = device->programs, .file = file, .options = copy, .program = program};
-    device->programs = entry;
-    *out = program;
-    return 0;
-}
-
-void programs_free(struct device *device) {
-    while (device->programs) {
-        struct program *entry = device->programs;
-        device->programs = entry->next;
-        (void)clReleaseProgram(entry->program);
-        free(entry->options);
-        free(entry);
-    }
-}
-
 int kernel_create(struct kernel **out, struct device *device, const struct kernel_spec *spec) {
-    char options[OPTIONS_MAX];
     cl_program program = NULL;
-    write_options(options, device, spec);
-    TRY(get_program(&program, device, spec->file, options));
+    TRY(program_get(&program, device, spec));
 
     struct kernel *kernel = calloc(1, sizeof *kernel);
     if (!kernel)

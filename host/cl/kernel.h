@@ -38,10 +38,15 @@ void kernel_define_float(struct kernel_spec *spec, const char *name, double valu
 /* Says what a launch has to do. */
 void kernel_work(struct kernel_spec *spec, const char *pass, double flops, double bytes);
 
+/* Compiles what these specifications [count] need, several at a time, with progress, for
+ * kernel_create to find it done. What cannot be built is kernel_create's to report. */
+int kernels_build(struct device *device, const struct kernel_spec *const *specs, int count);
+
 struct kernel;
 
-/* Compiles a specification; the same file and macros are compiled once for a device. A failed build
- * is ERROR_DEVICE, with the macros and the compiler's log. Free with kernel_free. */
+/* Compiles a specification; the same file and macros are compiled once for a device, and kept from
+ * one run to the next (cl/store.h). A failed build is ERROR_DEVICE, with the macros and the
+ * compiler's log. Free with kernel_free. */
 int kernel_create(struct kernel **out, struct device *device, const struct kernel_spec *spec);
 
 /* Says for whom it works, a layer: traces show "conv1: conv_forward". */

@@ -1,7 +1,6 @@
 #include "net/replica.h"
 
 #include "base/error.h"
-#include "base/progress.h"
 #include "layers/trust.h"
 #include "net/memory_plan.h"
 #include "net/parameters.h"
@@ -105,26 +104,47 @@ static int create_add(struct replica *replica, struct node_state *state) {
     return kernel_create(&state->add, replica->device, &spec);
 }
 
+/* Has the kernels of all layers compiled, several at a time. */
+static int build_kernels(struct replica *replica) {
+    int count = 0;
+    const struct kernel_spec **specs =
+        calloc((size_t)replica->net->count * LAYER_KERNELS_MAX, sizeof *specs);
+    if (!specs)
+        return error_no_memory("the list of kernels", sizeof *specs);
+    for (int i = 0; i < replica->net->count; i++) {
+        for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+            if (replica->nodes[i].specs.specs[k].file)
+                specs[count++] = &replica->nodes[i].specs.specs[k];
+        }
+    }
+    int rc = kernels_build(replica->device, specs, count);
+    free(specs);
+    return rc;
+}
+
+static int create_layer_kernels(struct replica *replica, struct node_state *state,
+                                const char *name) {
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        if (!state->specs.specs[k].file)
+            continue;
+        TRY(kernel_create(&state->kernels[k], replica->device, &state->specs.specs[k]));
+        kernel_set_label(state->kernels[k], name);
+    }
+    return create_add(replica, state);
+}
+
 static int create_kernels(struct replica *replica) {
     size_t scratch_bytes = 0;
-    struct progress progress = progress_start("compiling kernels");
     for (int i = 0; i < replica->net->count; i++) {
-        const struct layer *layer = &replica->net->nodes[i].layer;
-        struct node_state *state = &replica->nodes[i];
-        TRY(trust_choose_kernels(layer, &replica->target, needs_any_dx(replica, i),
-                                 replica->options.truth_kind, &state->specs));
-        for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-            if (!state->specs.specs[k].file)
-                continue;
-            TRY(kernel_create(&state->kernels[k], replica->device, &state->specs.specs[k]));
-            kernel_set_label(state->kernels[k], layer->name);
-        }
-        if (state->specs.scratch_bytes > scratch_bytes)
-            scratch_bytes = state->specs.scratch_bytes;
-        TRY(create_add(replica, state));
-        progress_show(&progress, "layer %d of %d (%s)", i + 1, replica->net->count, layer->name);
+        struct layer_kernels *specs = &replica->nodes[i].specs;
+        TRY(trust_choose_kernels(&replica->net->nodes[i].layer, &replica->target,
+                                 needs_any_dx(replica, i), replica->options.truth_kind, specs));
+        if (specs->scratch_bytes > scratch_bytes)
+            scratch_bytes = specs->scratch_bytes;
     }
-    progress_end(&progress);
+    TRY(build_kernels(replica));
+    for (int i = 0; i < replica->net->count; i++)
+        TRY(create_layer_kernels(replica, &replica->nodes[i], replica->net->nodes[i].layer.name));
     TRY(create_add(replica, &replica->data));
     return scratch_bytes
                ? buffer_create(&replica->scratch, replica->device, scratch_bytes, "scratch memory")

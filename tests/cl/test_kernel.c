@@ -6,9 +6,14 @@
 #include "cl/kernel.h"
 #include "cl/source.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
+
+/* In the directory in which the program was started. */
+#define STORE "test-kernel-store.sqlite"
 
 /* y += x, for `count` floats, by add.cl. */
 static struct kernel_spec add_spec(size_t count) {
@@ -134,6 +139,103 @@ START_TEST(kernel_files_build_without_a_macro) {
 }
 END_TEST
 
+/* y + x on a device that was opened for this alone. */
+static float sum_on_another_device(float x, float y) {
+    struct device *device;
+    struct device_choice choice = WHOLE_DEVICE(test_device_index());
+    struct kernel_spec spec = add_spec(1);
+    const struct kernel_spec *specs[] = {&spec, &spec};
+    struct kernel *kernel;
+    struct buffer *a, *b;
+    ck_succeeds(device_open(&device, choice));
+    ck_succeeds(kernels_build(device, specs, 2));
+    ck_succeeds(kernel_create(&kernel, device, &spec));
+    ck_succeeds(buffer_create(&a, device, sizeof x, "x"));
+    ck_succeeds(buffer_create(&b, device, sizeof y, "y"));
+    ck_succeeds(buffer_write(a, 0, sizeof x, &x));
+    ck_succeeds(buffer_write(b, 0, sizeof y, &y));
+    ck_succeeds(LAUNCH(kernel, BUFFER(a), BUFFER(b)));
+    ck_succeeds(buffer_read(b, 0, sizeof y, &y));
+    buffer_free(a);
+    buffer_free(b);
+    kernel_free(kernel);
+    device_close(device);
+    return y;
+}
+
+static void end_store(void) {
+    ck_assert_int_eq(unsetenv("CLNET_STORE"), 0);
+    (void)remove(STORE);
+}
+
+static void begin_store(void) {
+    (void)remove(STORE);
+    ck_assert_int_eq(setenv("CLNET_STORE", STORE, 1), 0);
+}
+
+static sqlite3 *open_store(void) {
+    sqlite3 *database;
+    ck_assert_int_eq(sqlite3_open(STORE, &database), SQLITE_OK);
+    return database;
+}
+
+/* What a query of one number says. */
+static int64_t ask_store(const char *sql) {
+    sqlite3 *database = open_store();
+    sqlite3_stmt *row;
+    ck_assert_int_eq(sqlite3_prepare_v2(database, sql, -1, &row, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(row), SQLITE_ROW);
+    int64_t number = sqlite3_column_int64(row, 0);
+    (void)sqlite3_finalize(row);
+    ck_assert_int_eq(sqlite3_close(database), SQLITE_OK);
+    return number;
+}
+
+/* Puts other bytes in the place of every program, with the checksum that goes with them. */
+static void replace_programs(const char *bytes) {
+    sqlite3 *database = open_store();
+    sqlite3_stmt *update;
+    ck_assert_int_eq(sqlite3_prepare_v2(database, "UPDATE programs SET program = ?, checksum = ?",
+                                        -1, &update, NULL),
+                     SQLITE_OK);
+    (void)sqlite3_bind_blob(update, 1, bytes, (int)strlen(bytes), SQLITE_STATIC);
+    (void)sqlite3_bind_int64(update, 2, (sqlite3_int64)XXH3_64bits(bytes, strlen(bytes)));
+    ck_assert_int_eq(sqlite3_step(update), SQLITE_DONE);
+    (void)sqlite3_finalize(update);
+    ck_assert_int_eq(sqlite3_close(database), SQLITE_OK);
+}
+
+#define PROGRAMS "SELECT count(*) FROM programs"
+#define CHANGES "SELECT max(rowid) FROM programs"
+
+START_TEST(kernel_of_an_earlier_run_is_found_and_computes_the_same) {
+    begin_store();
+    ck_assert(sum_on_another_device(1, 2) == 3);
+    if (ask_store(PROGRAMS) == 0) /* the driver hands none out */
+        return;
+    ck_assert_int_eq(ask_store(PROGRAMS), 1);
+    int64_t row = ask_store(CHANGES);
+    ck_assert(sum_on_another_device(4, 5) == 9);
+    ck_assert_int_eq(ask_store(CHANGES), row); /* nothing was compiled and kept */
+    end_store();
+}
+END_TEST
+
+/* Not with Mesa 22.3, which aborts. */
+START_TEST(kernel_of_an_earlier_run_that_the_driver_refuses_is_compiled_again) {
+    if (strcmp(device_info(test_device())->platform, "rusticl") == 0)
+        return;
+    begin_store();
+    ck_assert(sum_on_another_device(1, 2) == 3);
+    if (ask_store(PROGRAMS) == 0)
+        return;
+    replace_programs("of another driver");
+    ck_assert(sum_on_another_device(4, 5) == 9);
+    ck_assert_int_gt(ask_store("SELECT length(program) FROM programs"), 17);
+    end_store();
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("kernel");
     tcase_set_timeout(tests, 0);
@@ -145,5 +247,7 @@ int main(void) {
     tcase_add_test(tests, kernel_with_an_argument_too_many_fails);
     tcase_add_test(tests, kernels_of_one_file_with_equal_macros_are_built_once);
     tcase_add_test(tests, kernel_files_build_without_a_macro);
+    tcase_add_test(tests, kernel_of_an_earlier_run_is_found_and_computes_the_same);
+    tcase_add_test(tests, kernel_of_an_earlier_run_that_the_driver_refuses_is_compiled_again);
     return suite_run("cl/kernel", tests);
 }
