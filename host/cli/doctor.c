@@ -90,18 +90,21 @@ static json_t *verdict_json(const struct device_info *info, int wrong, json_t *f
     return json;
 }
 
-/* Returns whether the device is wrong, or could not be examined; or an error, when it could not
- * even be opened. */
-static int examine_device(const struct net *net, struct device_choice choice, json_t *list) {
-    struct device *device;
-    TRY(device_open(&device, choice));
-    const struct device_info *info = device_info(device);
+/* Returns whether the device is wrong, or could not be examined. `info` is what is known of it
+ * before it is opened. */
+static int examine_device(const struct net *net, struct device_choice choice,
+                          const struct device_info *info, json_t *list) {
+    struct device *device = NULL;
     json_t *findings = list ? json_array() : NULL;
     struct doctor_options options = {.found = list ? add_finding : print_finding,
                                      .context = findings};
+    int wrong = device_open(&device, choice);
+    if (wrong == 0)
+        info = device_info(device);
     if (!list)
         print_heading(info);
-    int wrong = examine_open(net, device, &options);
+    if (wrong == 0)
+        wrong = examine_open(net, device, &options);
     if (list)
         (void)json_array_append_new(list, verdict_json(info, wrong, findings));
     else
@@ -112,17 +115,20 @@ static int examine_device(const struct net *net, struct device_choice choice, js
 
 static int examine_devices(const struct flags *flags, const struct net *net) {
     struct device_choice *choices;
-    int count, rc = 0, failures = 0;
+    struct device_info *infos;
+    int count, info_count, rc = 0, failures = 0;
     TRY(devices_choose(&choices, &count, flags->devices ? flags->devices : "all"));
-    json_t *list = flags->json ? json_array() : NULL;
-    for (int i = 0; rc >= 0 && i < count; i++) {
-        rc = examine_device(net, choices[i], list);
-        failures += rc > 0;
+    rc = devices_list(&infos, &info_count);
+    if (rc < 0) {
+        free(choices);
+        return rc;
     }
-    if (rc >= 0 && list)
+    json_t *list = flags->json ? json_array() : NULL;
+    for (int i = 0; i < count; i++)
+        failures += examine_device(net, choices[i], &infos[choices[i].index], list);
+    if (list)
         rc = print_json(list);
-    else
-        json_decref(list);
+    free(infos);
     free(choices);
     return rc < 0 ? rc : failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -34,7 +34,7 @@ static int infer(struct layer *layer) {
     plan->output = (struct shape){.c = connected->output, .h = 1, .w = 1};
     plan->macs = inputs * connected->output;
     plan->backward_reads_input = 1;
-    plan->backward_reads_output = connected->activation != ACTIVATION_LINEAR;
+    plan->backward_reads_output = plan->has_slope = connected->activation != ACTIVATION_LINEAR;
     plan->parameter_count = 2;
     plan->parameters[0] = (struct parameter){.name = "weight",
                                              .dimensions = 2,
@@ -150,17 +150,18 @@ static int backward(const struct layer_run *run) {
 static struct element reference(const struct layer_values *values, struct result_index i) {
     const struct connected *connected = values->layer->description;
     enum activation activation = (enum activation)connected->activation;
-    struct slope dz = {values->y, values->dy, activation};
     if (i.result == RESULT_OUTPUT)
         return element_activate(element_connected_forward(&values->x[0], values->parameters[0],
                                                           values->parameters[1], i.n, i.at),
                                 activation);
+    if (i.result == RESULT_SLOPE)
+        return element_slope(&values->y, &values->dy, activation, i.n, i.at);
     if (i.result == RESULT_INPUT_GRADIENT)
-        return element_connected_data(&dz, values->parameters[0],
+        return element_connected_data(&values->dz, values->parameters[0],
                                       (int)shape_elements(values->layer->inputs[0]), i.n, i.at);
     double start = (double)values->gradients[i.which][i.at];
-    return i.which == 0 ? element_connected_weight(&dz, &values->x[0], start, i.at)
-                        : element_bias(&dz, start, (int)i.at);
+    return i.which == 0 ? element_connected_weight(&values->dz, &values->x[0], start, i.at)
+                        : element_bias(&values->dz, start, (int)i.at);
 }
 
 static const char *const aliases[] = {"conn", NULL};

@@ -62,7 +62,7 @@ static int infer(struct layer *layer) {
     int window = conv->size * conv->size, c = in.c / conv->groups;
     plan->macs = shape_elements(plan->output) * c * window;
     plan->backward_reads_input = 1;
-    plan->backward_reads_output = conv->activation != ACTIVATION_LINEAR;
+    plan->backward_reads_output = plan->has_slope = conv->activation != ACTIVATION_LINEAR;
 
     double fan_in = (double)c * window, fan_out = (double)conv->filters / conv->groups * window;
     const struct parameter_options *p = &conv->parameters;
@@ -283,7 +283,7 @@ static void describe_work(const struct layer *layer, const struct target *target
     kernel_work(&specs[FORWARD], "forward", flops, x + y + w);
     kernel_work(&specs[PACK_BACKWARD], "backward data", 0, 2 * w);
     kernel_work(&specs[BACKWARD_DATA], "backward data", flops, x + y + w);
-    kernel_work(&specs[BACKWARD_FILTER], "backward filter", flops, x + y + 2 * w);
+    kernel_work(&specs[BACKWARD_FILTER], "backward weight", flops, x + y + 2 * w);
 }
 
 static void kernels(const struct layer *layer, const struct target *target, int needs_dx,
@@ -335,7 +335,6 @@ static int backward(const struct layer_run *run) {
 static struct element reference(const struct layer_values *values, struct result_index i) {
     const struct convolutional *conv = values->layer->description;
     enum activation activation = (enum activation)conv->activation;
-    struct slope dz = {values->y, values->dy, activation};
     struct reference_conv shape = {.n = values->y.tiling.batch,
                                    .in = values->layer->inputs[0],
                                    .out = values->layer->plan.output,
@@ -347,11 +346,13 @@ static struct element reference(const struct layer_values *values, struct result
         return element_activate(element_conv_forward(&shape, &values->x[0], values->parameters[0],
                                                      values->parameters[1], i.n, i.at),
                                 activation);
+    if (i.result == RESULT_SLOPE)
+        return element_slope(&values->y, &values->dy, activation, i.n, i.at);
     if (i.result == RESULT_INPUT_GRADIENT)
-        return element_conv_data(&shape, &dz, values->parameters[0], i.n, i.at);
+        return element_conv_data(&shape, &values->dz, values->parameters[0], i.n, i.at);
     double start = (double)values->gradients[i.which][i.at];
-    return i.which == 0 ? element_conv_filter(&shape, &dz, &values->x[0], start, i.at)
-                        : element_bias(&dz, start, (int)i.at);
+    return i.which == 0 ? element_conv_filter(&shape, &values->dz, &values->x[0], start, i.at)
+                        : element_bias(&values->dz, start, (int)i.at);
 }
 
 static const char *const aliases[] = {"conv", NULL};

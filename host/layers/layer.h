@@ -44,6 +44,7 @@ struct layer_plan {
     int64_t macs;      /* multiply-accumulates of an image, forward */
     size_t keep_bytes; /* kept from forward to backward, for each image of the padded batch */
     int backward_reads_input, backward_reads_output;
+    int has_slope;   /* backward first turns dy into dz: dy through the activation */
     int is_loss;     /* it ends the net, and knows a truth */
     int labels_only; /* of a loss: numbers are no truth for it */
 };
@@ -111,6 +112,7 @@ struct layer_values {
     struct tensor x[LAYER_INPUTS_MAX];
     struct tensor y; /* as the device computed it */
     struct tensor dy;
+    struct tensor dz; /* what a layer that has_slope made of it; else dy */
     const float *parameters[LAYER_PARAMETERS_MAX];
     const float *gradients[LAYER_PARAMETERS_MAX]; /* before the pass */
     const int32_t *labels;                        /* per sample, for TRUTH_LABELS */
@@ -122,6 +124,7 @@ struct layer_values {
 /* What passes compute. */
 enum layer_result {
     RESULT_OUTPUT,
+    RESULT_SLOPE,          /* dz, of a layer that has_slope */
     RESULT_INPUT_GRADIENT, /* of input `which` */
     RESULT_GRADIENT,       /* of parameter `which`, added to what was there */
     RESULT_LOSS,
@@ -147,7 +150,9 @@ struct layer_type {
      * fit is ERROR_INPUT, with a message "key: what is wrong". */
     int (*infer)(struct layer *layer);
 
-    /* Fills the specifications. `needs_dx` is 0 where no one needs the gradient of the input. */
+    /* Fills the specifications, and says of each which pass it serves (kernel_work): the kernels of
+     * a pass are those that a doctor tells apart from the others, and replaces. `needs_dx` is 0
+     * where no one needs the gradient of the input. */
     void (*kernels)(const struct layer *layer, const struct target *target, int needs_dx,
                     enum truth truth_kind, struct layer_kernels *out);
 

@@ -58,12 +58,9 @@ static int backward(const struct layer_run *run) {
 static struct element reference(const struct layer_values *values, struct result_index i) {
     const struct shortcut *shortcut = values->layer->description;
     enum activation activation = (enum activation)shortcut->activation;
-    struct slope dz = {values->y, values->dy, activation};
+    if (i.result == RESULT_INPUT_GRADIENT)
+        return element_slope(&values->y, &values->dy, activation, i.n, i.at);
     struct sum sum = {0};
-    if (i.result == RESULT_INPUT_GRADIENT) {
-        sum_add_slope(&sum, &dz, i.n, i.at, 1);
-        return sum_element(&sum);
-    }
     for (int k = 0; k < 2; k++) {
         double term = tensor_at(&values->x[k], i.n, i.at);
         sum_add(&sum, term, term);

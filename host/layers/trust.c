@@ -30,18 +30,20 @@ static uint64_t hash(uint64_t state, const void *data, size_t bytes) {
     return state;
 }
 
-/* CLBlast's products have no file of ours, but a pass that they serve and work to do. */
-static int is_used(const struct kernel_spec *spec) {
-    return spec->file || (spec->pass && spec->flops > 0);
+int trust_is_kernel(const struct kernel_spec *spec) {
+    return spec->pass && (spec->file || spec->flops > 0);
 }
 
 /* A kernel's line, with its newline. */
 static void write_line(char line[LINE], const struct kernel_spec *spec,
                        const struct target *target) {
     const struct device_info *device = &target->device;
-    const char *text = spec->file ? kernel_text(spec->file) : "";
-    uint64_t key = hash(0xcbf29ce484222325, text, strlen(text));
-    if (!spec->file) {
+    uint64_t key = 0xcbf29ce484222325;
+    if (spec->file) {
+        const char *const files[] = {"common.clh", "philox.clh", spec->file};
+        for (int i = 0; i < 3; i++)
+            key = hash(key, kernel_text(files[i]), strlen(kernel_text(files[i])));
+    } else {
         char work[64];
         (void)snprintf(work, sizeof work, "%a %a", spec->flops, spec->bytes);
         key = hash(key, work, strlen(work));
@@ -61,24 +63,19 @@ static void write_line(char line[LINE], const struct kernel_spec *spec,
                    spec->file ? spec->function : spec->pass, key);
 }
 
-int trust_kernels(const struct layer_kernels *kernels, const struct target *target) {
-    char *list = read_list(), line[LINE];
-    int is_trusted = 1;
-    for (int k = 0; list && list[0] && k < LAYER_KERNELS_MAX; k++) {
-        if (!is_used(&kernels->specs[k]))
-            continue;
-        write_line(line, &kernels->specs[k], target);
-        is_trusted &= strstr(list, line) == NULL;
-    }
-    free(list);
-    return is_trusted;
+static char *find_line(char *list, const char *line) {
+    char *found = list;
+    while ((found = strstr(found, line)) && found != list && found[-1] != '\n')
+        found++;
+    return found;
 }
 
-/* Takes a line out of the text. */
-static void remove_line(char *list, const char *line) {
-    char *found = strstr(list, line);
-    if (found)
-        memmove(found, found + strlen(line), strlen(found + strlen(line)) + 1);
+int trust_kernel(const struct kernel_spec *spec, const struct target *target) {
+    char *list = read_list(), line[LINE];
+    write_line(line, spec, target);
+    int is_trusted = !list || !find_line(list, line);
+    free(list);
+    return is_trusted;
 }
 
 static int write_list(const char *list, const char *more) {
@@ -96,43 +93,106 @@ static int write_list(const char *list, const char *more) {
     return rc;
 }
 
-int trust_set(const struct layer_kernels *kernels, const struct target *target, int is_trusted) {
-    char *list = read_list(), more[LAYER_KERNELS_MAX * LINE] = "", line[LINE];
+int trust_set(const struct kernel_spec *spec, const struct target *target, int is_trusted) {
+    char *list = read_list(), line[LINE];
     if (!list)
         return error_no_memory("the list of wrong kernels", 1);
-    if (is_trusted && !list[0]) {
-        free(list);
-        return 0;
+    write_line(line, spec, target);
+    char *found = find_line(list, line);
+    int rc = 0;
+    if (found && is_trusted) {
+        memmove(found, found + strlen(line), strlen(found + strlen(line)) + 1);
+        rc = write_list(list, "");
+    } else if (!found && !is_trusted) {
+        rc = write_list(list, line);
     }
-    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        if (!is_used(&kernels->specs[k]))
-            continue;
-        write_line(line, &kernels->specs[k], target);
-        remove_line(list, line);
-        if (!is_trusted)
-            strcat(more, line); /* NOLINT: as many lines as there is room for */
-    }
-    int rc = write_list(list, more);
     free(list);
     return rc;
+}
+
+int trust_found(struct trust_examination *examination, const struct kernel_spec *spec,
+                const struct target *target, int is_right) {
+    char line[LINE];
+    write_line(line, spec, target);
+    if (examination->wrong && find_line(examination->wrong, line))
+        return 0;
+    if (!is_right) {
+        size_t used = examination->wrong ? strlen(examination->wrong) : 0;
+        size_t size = used + strlen(line) + 1;
+        char *grown = realloc(examination->wrong, size);
+        if (!grown)
+            return error_no_memory("the list of wrong kernels", size);
+        memcpy(grown + used, line, size - used);
+        examination->wrong = grown;
+    }
+    return trust_set(spec, target, is_right);
+}
+
+void trust_examination_free(struct trust_examination *examination) {
+    free(examination->wrong);
+    *examination = (struct trust_examination){0};
+}
+
+/* ---- a layer's kernels ---- */
+
+static int is_same(const struct kernel_spec *a, const struct kernel_spec *b,
+                   const struct target *target) {
+    char lines[2][LINE];
+    if (!trust_is_kernel(a) || !trust_is_kernel(b))
+        return 0;
+    write_line(lines[0], a, target);
+    write_line(lines[1], b, target);
+    return strcmp(lines[0], lines[1]) == 0;
+}
+
+static int is_of_pass(const struct kernel_spec *spec, const char *pass) {
+    return spec->pass && strcmp(spec->pass, pass) == 0;
+}
+
+static void replace_pass(struct layer_kernels *kernels, const struct layer_kernels *plain,
+                         const char *pass) {
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        if (is_of_pass(&kernels->specs[k], pass) || is_of_pass(&plain->specs[k], pass))
+            kernels->specs[k] = plain->specs[k];
+    }
+    if (plain->scratch_bytes > kernels->scratch_bytes)
+        kernels->scratch_bytes = plain->scratch_bytes;
+}
+
+int trust_replace(const struct layer *layer, const struct target *target, int needs_dx,
+                  enum truth truth_kind, struct layer_kernels *kernels) {
+    struct target reference = *target;
+    struct layer_kernels plain = {0};
+    int replaced = 0;
+    reference.technique = TECHNIQUE_REFERENCE;
+    layer->type->kernels(layer, &reference, needs_dx, truth_kind, &plain);
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        const struct kernel_spec *spec = &kernels->specs[k];
+        if (!spec->pass || !trust_is_kernel(spec) || trust_kernel(spec, target) ||
+            is_same(spec, &plain.specs[k], target))
+            continue;
+        replace_pass(kernels, &plain, spec->pass);
+        replaced++;
+    }
+    return replaced;
 }
 
 int trust_choose_kernels(const struct layer *layer, const struct target *target, int needs_dx,
                          enum truth truth_kind, struct layer_kernels *out) {
     layer->type->kernels(layer, target, needs_dx, truth_kind, out);
-    if (trust_kernels(out, target))
-        return 0;
-    struct target plain = *target;
-    plain.technique = TECHNIQUE_REFERENCE;
-    *out = (struct layer_kernels){0};
-    layer->type->kernels(layer, &plain, needs_dx, truth_kind, out);
-    if (!trust_kernels(out, target))
-        return error_set(ERROR_DEVICE,
-                         "device %d (%s): its kernels of %s give wrong results, the plain ones "
-                         "too: take another device or driver; 'clnet doctor' examines it again",
-                         target->device.index, target->device.name, layer->name);
-    log_warning("device %d (%s): its kernels of %s give wrong results, as 'clnet doctor' found; "
-                "using the plain, slow ones",
-                target->device.index, target->device.name, layer->name);
+    int replaced = trust_replace(layer, target, needs_dx, truth_kind, out);
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        if (trust_is_kernel(&out->specs[k]) && !trust_kernel(&out->specs[k], target))
+            return error_set(ERROR_DEVICE,
+                             "device %d (%s): its %s kernels of %s give wrong results, the plain "
+                             "ones too: take another device or driver; 'clnet doctor' examines it "
+                             "again",
+                             target->device.index, target->device.name, out->specs[k].pass,
+                             layer->name);
+    }
+    if (replaced)
+        log_warning("device %d (%s): some of its kernels of %s give wrong results, as 'clnet "
+                    "doctor' found; using plain, slow ones in their place",
+                    target->device.index, target->device.name, layer->name);
     return 0;
 }

@@ -7,15 +7,35 @@
 
 #include "layers/layer.h"
 
-/* Whether none of the kernels is listed for the target's device. Where no list can be read, all are
+/* Whether a specification names a kernel: ours, or a product that CLBlast does. */
+int trust_is_kernel(const struct kernel_spec *spec);
+
+/* Whether the kernel is not listed for the target's device. Where no list can be read, all are
  * trusted. */
-int trust_kernels(const struct layer_kernels *kernels, const struct target *target);
+int trust_kernel(const struct kernel_spec *spec, const struct target *target);
 
-/* Lists the kernels, or takes them off the list. Fails where the list cannot be written. */
-int trust_set(const struct layer_kernels *kernels, const struct target *target, int is_trusted);
+/* Lists the kernel, or takes it off the list. Fails where the list cannot be written. */
+int trust_set(const struct kernel_spec *spec, const struct target *target, int is_trusted);
 
-/* What the layer type says to compile; where the list has one of it, the reference kernels, with a
- * warning. When those are listed too it is ERROR_DEVICE. */
+/* An examination, in which a kernel may be met more than once: one that failed once is wrong,
+ * however often it passes. Zeroed: it begins. */
+struct trust_examination {
+    char *wrong; /* as the list has it */
+};
+
+/* trust_set for what was found now. */
+int trust_found(struct trust_examination *examination, const struct kernel_spec *spec,
+                const struct target *target, int is_right);
+void trust_examination_free(struct trust_examination *examination);
+
+/* Puts the reference kernels in the place of those that are listed, a pass at a time, as the
+ * kernels of a pass work together; `kernels` are those of the layer. Returns how many passes that
+ * concerned: 0 too where reference kernels are listed. */
+int trust_replace(const struct layer *layer, const struct target *target, int needs_dx,
+                  enum truth truth_kind, struct layer_kernels *kernels);
+
+/* What the layer type says to compile, with listed kernels replaced, and a warning. Where reference
+ * kernels are listed too it is ERROR_DEVICE. */
 int trust_choose_kernels(const struct layer *layer, const struct target *target, int needs_dx,
                          enum truth truth_kind, struct layer_kernels *out);
 

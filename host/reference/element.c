@@ -28,12 +28,11 @@ struct element element_activate(struct element z, enum activation activation) {
     return (struct element){y, z.tolerance + 16 * unit * fabs(y)};
 }
 
-void sum_add_slope(struct sum *sum, const struct slope *dz, int n, int64_t at, double factor) {
-    double dy = factor * tensor_at(&dz->dy, n, at);
-    if (dz->activation == ACTIVATION_LINEAR)
-        sum_add(sum, dy, dy);
-    else
-        sum_add(sum, dy * reference_activation_slope(dz->activation, tensor_at(&dz->y, n, at)), dy);
+struct element element_slope(const struct tensor *y, const struct tensor *dy,
+                             enum activation activation, int n, int64_t at) {
+    double value = tensor_at(dy, n, at);
+    double slope = reference_activation_slope(activation, tensor_at(y, n, at));
+    return element_of(value * slope, 16, value);
 }
 
 /* An element's place in its picture. */
@@ -83,7 +82,7 @@ static int output_of(const struct reference_conv *conv, int in, int tap, int out
                : -1;
 }
 
-struct element element_conv_data(const struct reference_conv *conv, const struct slope *dz,
+struct element element_conv_data(const struct reference_conv *conv, const struct tensor *dz,
                                  const float *w, int n, int64_t at) {
     struct place in = place_of(conv->in, at);
     int c_group = conv->in.c / conv->groups, k_group = conv->out.c / conv->groups;
@@ -93,14 +92,16 @@ struct element element_conv_data(const struct reference_conv *conv, const struct
         int k = first + i / taps, tap = i % taps;
         int h = output_of(conv, in.h, tap / conv->size, conv->out.h);
         int v = output_of(conv, in.w, tap % conv->size, conv->out.w);
-        if (h >= 0 && v >= 0)
-            sum_add_slope(&sum, dz, n, index_of(conv->out, k, h, v),
-                          (double)w[((int64_t)k * c_group + in.c % c_group) * taps + tap]);
+        if (h < 0 || v < 0)
+            continue;
+        double term = (double)w[((int64_t)k * c_group + in.c % c_group) * taps + tap] *
+                      tensor_at(dz, n, index_of(conv->out, k, h, v));
+        sum_add(&sum, term, term);
     }
     return sum_element(&sum);
 }
 
-struct element element_conv_filter(const struct reference_conv *conv, const struct slope *dz,
+struct element element_conv_filter(const struct reference_conv *conv, const struct tensor *dz,
                                    const struct tensor *x, double start, int64_t at) {
     int c_group = conv->in.c / conv->groups, k_group = conv->out.c / conv->groups;
     int taps = conv->size * conv->size, tap = (int)(at % taps);
@@ -111,20 +112,24 @@ struct element element_conv_filter(const struct reference_conv *conv, const stru
     for (int i = 0; i < conv->out.h * conv->out.w; i++) {
         int h = i / conv->out.w * conv->stride - conv->padding + tap / conv->size;
         int w = i % conv->out.w * conv->stride - conv->padding + tap % conv->size;
-        for (int n = 0; n < conv->n && is_inside(conv->in, h, w); n++)
-            sum_add_slope(&sum, dz, n, (int64_t)k * conv->out.h * conv->out.w + i,
-                          tensor_at(x, n, index_of(conv->in, c, h, w)));
+        for (int n = 0; n < conv->n && is_inside(conv->in, h, w); n++) {
+            double term = tensor_at(dz, n, (int64_t)k * conv->out.h * conv->out.w + i) *
+                          tensor_at(x, n, index_of(conv->in, c, h, w));
+            sum_add(&sum, term, term);
+        }
     }
     return sum_element(&sum);
 }
 
-struct element element_bias(const struct slope *dz, double start, int channel) {
-    int64_t pixels = (int64_t)dz->dy.shape.h * dz->dy.shape.w;
+struct element element_bias(const struct tensor *dz, double start, int channel) {
+    int64_t pixels = (int64_t)dz->shape.h * dz->shape.w;
     struct sum sum = {0};
     sum_add(&sum, start, start);
     for (int64_t p = 0; p < pixels; p++) {
-        for (int n = 0; n < dz->dy.tiling.batch; n++)
-            sum_add_slope(&sum, dz, n, channel * pixels + p, 1);
+        for (int n = 0; n < dz->tiling.batch; n++) {
+            double term = tensor_at(dz, n, channel * pixels + p);
+            sum_add(&sum, term, term);
+        }
     }
     return sum_element(&sum);
 }
@@ -143,21 +148,25 @@ struct element element_connected_forward(const struct tensor *x, const float *w,
     return sum_element(&sum);
 }
 
-struct element element_connected_data(const struct slope *dz, const float *w, int inputs, int n,
+struct element element_connected_data(const struct tensor *dz, const float *w, int inputs, int n,
                                       int64_t at) {
     struct sum sum = {0};
-    for (int64_t o = 0; o < dz->dy.shape.c; o++)
-        sum_add_slope(&sum, dz, n, o, (double)w[o * inputs + at]);
+    for (int64_t o = 0; o < dz->shape.c; o++) {
+        double term = (double)w[o * inputs + at] * tensor_at(dz, n, o);
+        sum_add(&sum, term, term);
+    }
     return sum_element(&sum);
 }
 
-struct element element_connected_weight(const struct slope *dz, const struct tensor *x,
+struct element element_connected_weight(const struct tensor *dz, const struct tensor *x,
                                         double start, int64_t at) {
     int64_t inputs = shape_elements(x->shape);
     struct sum sum = {0};
     sum_add(&sum, start, start);
-    for (int n = 0; n < x->tiling.batch; n++)
-        sum_add_slope(&sum, dz, n, at / inputs, tensor_at(x, n, at % inputs));
+    for (int n = 0; n < x->tiling.batch; n++) {
+        double term = tensor_at(dz, n, at / inputs) * tensor_at(x, n, at % inputs);
+        sum_add(&sum, term, term);
+    }
     return sum_element(&sum);
 }
 

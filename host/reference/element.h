@@ -46,31 +46,26 @@ struct element element_of(double value, double units, double size);
 /* activate(element) */
 struct element element_activate(struct element z, enum activation activation);
 
-/* dy through an activation, whose output is y as the device computed it. */
-struct slope {
-    struct tensor y, dy;
-    enum activation activation;
-};
-
-/* dz of element `at` of image n, times `factor`, into the sum. */
-void sum_add_slope(struct sum *sum, const struct slope *dz, int n, int64_t at, double factor);
+/* dz of element `at` of image n: dy through an activation, whose output is y. */
+struct element element_slope(const struct tensor *y, const struct tensor *dy,
+                             enum activation activation, int n, int64_t at);
 
 /* ---- convolution: geometry as in reference.h; `at` counts C, H, W ---- */
 struct element element_conv_forward(const struct reference_conv *conv, const struct tensor *x,
                                     const float *w, const float *b, int n, int64_t at);
-struct element element_conv_data(const struct reference_conv *conv, const struct slope *dz,
+struct element element_conv_data(const struct reference_conv *conv, const struct tensor *dz,
                                  const float *w, int n, int64_t at);
 /* dw and db are added to `start`. */
-struct element element_conv_filter(const struct reference_conv *conv, const struct slope *dz,
+struct element element_conv_filter(const struct reference_conv *conv, const struct tensor *dz,
                                    const struct tensor *x, double start, int64_t at);
-struct element element_bias(const struct slope *dz, double start, int channel);
+struct element element_bias(const struct tensor *dz, double start, int channel);
 
 /* ---- fully connected ---- */
 struct element element_connected_forward(const struct tensor *x, const float *w, const float *b,
                                          int n, int64_t at);
-struct element element_connected_data(const struct slope *dz, const float *w, int inputs, int n,
+struct element element_connected_data(const struct tensor *dz, const float *w, int inputs, int n,
                                       int64_t at);
-struct element element_connected_weight(const struct slope *dz, const struct tensor *x,
+struct element element_connected_weight(const struct tensor *dz, const struct tensor *x,
                                         double start, int64_t at);
 
 /* ---- the others ---- */

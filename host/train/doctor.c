@@ -23,6 +23,9 @@ struct array {
     int64_t count;
 };
 
+/* What is known of a kernel. */
+enum verdict { UNKNOWN, RIGHT, WRONG };
+
 /* One layer on the device. */
 struct patient {
     const struct doctor_options *options;
@@ -30,15 +33,18 @@ struct patient {
     const struct layer *layer;
     struct target target;
     struct layer_kernels specs;
+    enum verdict verdicts[LAYER_KERNELS_MAX];
     struct kernel *kernels[LAYER_KERNELS_MAX];
     struct array x[LAYER_INPUTS_MAX], dx[LAYER_INPUTS_MAX], y, dy;
     struct array parameters[LAYER_PARAMETERS_MAX], gradients[LAYER_PARAMETERS_MAX];
     struct array truth, losses, ranks;
     float *starts[LAYER_PARAMETERS_MAX]; /* gradients before the pass */
+    float *start_dy;                     /* dy before the pass */
     struct buffer *keep, *scratch;
     struct layer_run run;
     struct layer_values values;
     struct rng rng;
+    int is_running; /* all is built and allocated */
     int failures;
 };
 
@@ -64,14 +70,27 @@ static int clear_padding(struct patient *patient, struct array *array, struct sh
     return buffer_write(array->buffer, 0, buffer_bytes(array->buffer), array->values);
 }
 
+/* One that cannot be built is wrong; of the others nothing is known by that. */
 static int create_kernels(struct patient *patient) {
-    const struct layer *layer = patient->layer;
-    layer->type->kernels(layer, &patient->target, 1, patient->run.truth_kind, &patient->specs);
-    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        if (patient->specs.specs[k].file)
-            TRY(kernel_create(&patient->kernels[k], patient->device, &patient->specs.specs[k]));
+    int rc = 0;
+    for (int k = 0; rc == 0 && k < LAYER_KERNELS_MAX; k++) {
+        if (!patient->specs.specs[k].file)
+            continue;
+        rc = kernel_create(&patient->kernels[k], patient->device, &patient->specs.specs[k]);
+        if (rc == ERROR_DEVICE)
+            patient->verdicts[k] = WRONG;
     }
-    return 0;
+    return rc;
+}
+
+static float *copy_of(const struct array *array) {
+    size_t bytes = (size_t)array->count * sizeof *array->values;
+    float *copy = malloc(bytes);
+    if (copy)
+        memcpy(copy, array->values, bytes);
+    else
+        (void)error_no_memory("an examination", bytes);
+    return copy;
 }
 
 /* Weights such that sums are about 1, where no activation is flat. */
@@ -83,11 +102,9 @@ static int create_parameters(struct patient *patient) {
         TRY(create_array(patient, &patient->parameters[p], count,
                          terms > 1 ? 3 / sqrt((double)terms) : 1));
         TRY(create_array(patient, &patient->gradients[p], count, 1));
-        size_t bytes = (size_t)count * sizeof(float);
-        patient->starts[p] = malloc(bytes);
+        patient->starts[p] = copy_of(&patient->gradients[p]);
         if (!patient->starts[p])
-            return error_no_memory("an examination", bytes);
-        memcpy(patient->starts[p], patient->gradients[p].values, bytes);
+            return ERROR_MEMORY;
         patient->values.parameters[p] = patient->parameters[p].values;
         patient->values.gradients[p] = patient->starts[p];
         patient->run.parameters[p] = patient->parameters[p].buffer;
@@ -132,7 +149,11 @@ static int create_activations(struct patient *patient) {
     patient->run.y = patient->y.buffer;
     patient->run.dy = patient->dy.buffer;
     patient->values.y = (struct tensor){patient->y.values, tiling, layer->plan.output};
-    patient->values.dy = (struct tensor){patient->dy.values, tiling, layer->plan.output};
+    patient->start_dy = copy_of(&patient->dy);
+    if (!patient->start_dy)
+        return ERROR_MEMORY;
+    patient->values.dy = (struct tensor){patient->start_dy, tiling, layer->plan.output};
+    patient->values.dz = (struct tensor){patient->dy.values, tiling, layer->plan.output};
     size_t keep = layer->plan.keep_bytes * (size_t)tiling.tiles * (size_t)tiling.tile;
     if (keep)
         TRY(buffer_create(&patient->keep, patient->device, keep, "an examination"));
@@ -168,6 +189,7 @@ static void discharge(struct patient *patient) {
         free_array(arrays[i]);
     for (int p = 0; p < LAYER_PARAMETERS_MAX; p++)
         free(patient->starts[p]);
+    free(patient->start_dy);
     for (int k = 0; k < LAYER_KERNELS_MAX; k++)
         kernel_free(patient->kernels[k]);
     buffer_free(patient->keep);
@@ -225,25 +247,31 @@ static double excess(double got, struct element want) {
     return isfinite(error) && want.tolerance > 0 ? error / want.tolerance : INFINITY;
 }
 
+/* Whether a kernel has a part in a pass, or in all, for NULL. */
+static int serves(const struct kernel_spec *spec, const char *pass) {
+    return trust_is_kernel(spec) &&
+           (!pass || strcmp(spec->pass, pass) == 0 || strstr(spec->pass, " and "));
+}
+
 static void list_kernels(const struct patient *patient, const char *pass, char *text, size_t size) {
     size_t used = 0;
     text[0] = '\0';
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
         const struct kernel_spec *spec = &patient->specs.specs[k];
-        if (!spec->pass || used >= size)
-            continue;
-        int serves =
-            strcmp(spec->pass, pass) == 0 || strstr(spec->pass, " and ") ||
-            (strcmp(pass, "backward weight") == 0 && strcmp(spec->pass, "backward filter") == 0);
-        if (serves)
+        if (serves(spec, pass) && used < size)
             used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " + " : "",
                                      spec->file ? spec->function : "CLBlast");
     }
 }
 
-static void report(struct patient *patient, struct finding *finding) {
+static void report(struct patient *patient, struct finding *finding, const char *pass) {
     finding->layer = patient->layer;
     finding->passed = !finding->message && finding->not_written == 0 && finding->worst <= 1;
+    list_kernels(patient, pass, finding->kernels, sizeof finding->kernels);
+    for (int k = 0; pass && k < LAYER_KERNELS_MAX; k++) {
+        if (serves(&patient->specs.specs[k], pass) && patient->verdicts[k] != WRONG)
+            patient->verdicts[k] = finding->passed ? RIGHT : WRONG;
+    }
     patient->failures += !finding->passed;
     patient->options->found(patient->options->context, finding);
 }
@@ -263,7 +291,6 @@ static int compare(struct patient *patient, struct array *array, struct shape sh
         patient->options->disturb(patient->options->context, kind.result, array->values,
                                   array->count);
     struct finding finding = {.result = result};
-    list_kernels(patient, pass, finding.kernels, sizeof finding.kernels);
     if (kind.result != RESULT_RANK)
         finding.not_written = count_not_finite(array);
     double started = clock_seconds();
@@ -276,7 +303,7 @@ static int compare(struct patient *patient, struct array *array, struct shape sh
         finding.worst = fmax(finding.worst, excess(got, want));
         finding.compared++;
     }
-    report(patient, &finding);
+    report(patient, &finding, pass);
     return 0;
 }
 
@@ -292,6 +319,10 @@ static int compare_all(struct patient *patient) {
                     "ranks", "forward"));
     }
     TRY(layer->type->backward(&patient->run));
+    /* First, since what follows is held against what comes of it. */
+    if (layer->plan.has_slope)
+        TRY(compare(patient, &patient->dy, out, (struct result_index){.result = RESULT_SLOPE},
+                    "backward dz", "backward bias"));
     for (int i = 0; i < layer->type->input_count; i++)
         TRY(compare(patient, &patient->dx[i], layer->inputs[i],
                     (struct result_index){.result = RESULT_INPUT_GRADIENT, .which = i},
@@ -309,14 +340,44 @@ static int examine(struct patient *patient) {
     TRY(create_kernels(patient));
     TRY(create_parameters(patient));
     TRY(create_activations(patient));
+    patient->is_running = 1;
     TRY(patient->layer->type->forward(&patient->run));
     return compare_all(patient);
 }
 
-/* Returns failures, or an error. What was found of the kernels goes into the list of those that are
- * not to be used. */
-static int examine_kernels(const struct net *net, struct device *device, int i,
-                           const struct doctor_options *options) {
+/* Has the list say what was found. Where the device gave up, those that nothing is known of yet are
+ * to blame. */
+static int record(const struct patient *patient, struct trust_examination *examination,
+                  int gave_up) {
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        const struct kernel_spec *spec = &patient->specs.specs[k];
+        enum verdict verdict = patient->verdicts[k];
+        if (trust_is_kernel(spec) && (verdict != UNKNOWN || (gave_up && patient->is_running)))
+            TRY(trust_found(examination, spec, &patient->target, verdict == RIGHT));
+    }
+    return 0;
+}
+
+/* Returns failures, or an error: of a device too that works no more. */
+static int examine_kernels(struct patient *patient, struct trust_examination *examination) {
+    int rc = examine(patient), gave_up = rc == ERROR_DEVICE;
+    if (gave_up) {
+        struct finding finding = {.result = "all", .message = error_message()};
+        report(patient, &finding, NULL);
+        rc = 0;
+    }
+    if (rc == 0)
+        rc = record(patient, examination, gave_up);
+    if (rc == 0 && gave_up)
+        rc = device_finish(patient->device);
+    error_hold();
+    discharge(patient);
+    error_release();
+    return rc < 0 ? rc : patient->failures;
+}
+
+static struct patient new_patient(const struct net *net, struct device *device, int i,
+                                  const struct doctor_options *options) {
     struct patient patient = {
         .options = options,
         .device = device,
@@ -327,61 +388,58 @@ static int examine_kernels(const struct net *net, struct device *device, int i,
         .rng = rng_start(SEED, RNG_SHUFFLE, (uint32_t)i, 0),
     };
     int count = patient.target.tiling.batch;
-    enum truth truth = net_loss(net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS;
     patient.run = (struct layer_run){.layer = patient.layer,
-                                     .target = &patient.target,
                                      .device = device,
-                                     .kernels = patient.kernels,
                                      .is_training = 1,
                                      .seed = SEED,
                                      .iteration = ITERATION,
                                      .index = (uint32_t)i,
                                      .count = count,
-                                     .truth_kind = truth,
+                                     .truth_kind = net_loss(net)->plan.labels_only ? TRUTH_LABELS
+                                                                                   : TRUTH_NUMBERS,
                                      .gradient_scale = 1.0F / (float)count};
     patient.values = (struct layer_values){.layer = patient.layer,
                                            .seed = SEED,
                                            .iteration = ITERATION,
                                            .index = (uint32_t)i,
                                            .gradient_scale = 1.0 / count};
-    int rc = examine(&patient);
-    if (rc == ERROR_DEVICE) {
-        struct finding finding = {.result = "all", .message = error_message()};
-        report(&patient, &finding);
-        rc = 0;
-    }
-    if (rc == 0)
-        rc = trust_set(&patient.specs, &patient.target, patient.failures == 0);
-    discharge(&patient);
-    return rc < 0 ? rc : patient.failures;
+    return patient;
 }
 
-/* Where the chosen kernels are wrong, the plain ones, which then take their place, too. */
+/* Where chosen kernels are wrong, those too that then take their place, beside the others. */
 static int examine_layer(const struct net *net, struct device *device, int i,
-                         const struct doctor_options *options) {
-    int failures = examine_kernels(net, device, i, options);
-    if (failures <= 0 || options->technique == TECHNIQUE_REFERENCE)
-        return failures;
-    struct doctor_options plain = *options;
-    plain.technique = TECHNIQUE_REFERENCE;
-    int rc = examine_kernels(net, device, i, &plain);
-    return rc < 0 ? rc : failures + rc;
+                         const struct doctor_options *options,
+                         struct trust_examination *examination) {
+    struct patient patient = new_patient(net, device, i, options);
+    const struct layer *layer = patient.layer;
+    struct layer_kernels kernels = {0};
+    enum truth truth = patient.run.truth_kind;
+    int failures = 0;
+    layer->type->kernels(layer, &patient.target, 1, truth, &kernels);
+    do {
+        patient = new_patient(net, device, i, options);
+        patient.run.target = &patient.target;
+        patient.run.kernels = patient.kernels;
+        patient.specs = kernels;
+        int rc = examine_kernels(&patient, examination);
+        TRY(rc);
+        failures += rc;
+    } while (trust_replace(layer, &patient.target, 1, truth, &kernels));
+    return failures;
 }
 
 int doctor_examine(const struct net *net, struct device *device,
                    const struct doctor_options *options) {
-    int failures = 0;
+    int failures = 0, rc = 0;
+    struct trust_examination examination = {0};
     struct progress progress = progress_start("examining");
-    for (int i = 0; i < net->count; i++) {
+    for (int i = 0; rc >= 0 && i < net->count; i++) {
         progress_show(&progress, "layer %d of %d (%s)", i + 1, net->count,
                       net->nodes[i].layer.name);
-        int rc = examine_layer(net, device, i, options);
-        if (rc < 0) {
-            progress_end(&progress);
-            return rc;
-        }
-        failures += rc;
+        rc = examine_layer(net, device, i, options, &examination);
+        failures += rc > 0 ? rc : 0;
     }
     progress_end(&progress);
-    return failures;
+    trust_examination_free(&examination);
+    return rc < 0 ? rc : failures;
 }

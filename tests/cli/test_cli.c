@@ -410,6 +410,21 @@ START_TEST(doctor_passes_the_devices_that_are_here) {
 }
 END_TEST
 
+START_TEST(doctor_goes_on_with_the_other_devices_when_one_fails) {
+    write_tiny();
+    struct result result =
+        run(WITH_LIMITS("0:launches=3", "doctor tiny.cfg --devices 0,0 --json 2> /dev/null"));
+    ck_assert_int_eq(result.status, 1);
+    json_t *json = json_loads(strchr(result.output, '['), 0, NULL);
+    ck_assert_int_eq((int)json_array_size(json), 2);
+    for (size_t i = 0; i < 2; i++)
+        ck_assert(json_is_false(json_object_get(json_array_get(json, i), "passed")));
+    json_decref(json);
+    free(result.output);
+    expect("doctor tiny.cfg --devices 0", 0, "computes this net as it should");
+}
+END_TEST
+
 /* The loss on the test data that a training ends with. */
 static double trained(const char *arguments) {
     struct result result = run(arguments);
@@ -504,6 +519,7 @@ int main(void) {
     TCase *tests = tcase_create("cli");
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, doctor_passes_the_devices_that_are_here);
+    tcase_add_test(tests, doctor_goes_on_with_the_other_devices_when_one_fails);
     tcase_add_test(tests, cli_help_is_there_for_the_program_and_every_command);
     tcase_add_loop_test(tests, cli_wrong_usage_says_what_was_expected, 0, USAGE_CASES);
     tcase_add_test(tests, cli_summary_of_alexnet_says_its_parameters_and_operations);

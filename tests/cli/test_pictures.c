@@ -58,7 +58,7 @@ static void set_up(void) {
     ck_assert_int_ge(fputs(text, file), 0);
     ck_assert_int_eq(fclose(file), 0);
     free(path);
-    expect("rm -rf run && XDG_CACHE_HOME=cache $CLNET train a.cfg --output run", 0, "final");
+    expect("rm -rf run && $CLNET train a.cfg --output run", 0, "final");
 }
 
 #define WEIGHTS " --weights run/final.safetensors "

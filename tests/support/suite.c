@@ -1,8 +1,38 @@
 #include "support/suite.h"
 
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place) {
+    (void)status;
+    (void)kind;
+    (void)place;
+    (void)remove(path);
+    return 0;
+}
+
+/* A cache directory of the program's own: what it keeps and finds is nothing of the user's. Drivers
+ * keep theirs, without which every run would compile every kernel anew. */
+static int move_cache(char *folder) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char kept[PATH_MAX], pocl[PATH_MAX + 16];
+    (void)snprintf(kept, sizeof kept, "%s%s",
+                   cache  ? cache
+                   : home ? home
+                          : "",
+                   cache ? "" : "/.cache");
+    (void)snprintf(pocl, sizeof pocl, "%s/pocl/kcache", kept);
+    return mkdtemp(folder) && setenv("POCL_CACHE_DIR", pocl, 0) == 0 &&
+           setenv("MESA_SHADER_CACHE_DIR", kept, 0) == 0 &&
+           setenv("XDG_CACHE_HOME", folder, 1) == 0;
+}
+
 int suite_run(const char *name, TCase *tests) {
+    char folder[] = "/tmp/clnet-cache-XXXXXX";
+    if (!move_cache(folder))
+        return EXIT_FAILURE;
     Suite *suite = suite_create(name);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
@@ -10,5 +40,6 @@ int suite_run(const char *name, TCase *tests) {
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    (void)nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

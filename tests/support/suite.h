@@ -21,7 +21,8 @@
     } while (0)
 
 /* Runs a test case as a suite of its own; returns main's exit status. Tests run in one process, so
- * that they can share a device and its compiled kernels; give slow ones a timeout of 0. */
+ * that they can share a device and its compiled kernels; give slow ones a timeout of 0. They, and
+ * programs that they start, have a cache directory ($XDG_CACHE_HOME) that goes when they end. */
 int suite_run(const char *name, TCase *tests);
 
 #endif

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char cache[] = "/tmp/clnet-doctor-XXXXXX";
-
 /* Every layer type there is; 5 images do not fill a tile. */
 static const char *const classifier =
     "[net]\nbatch=5\nwidth=9\nheight=8\nchannels=2\n"
@@ -23,8 +21,16 @@ static const char *const classifier =
     "[conn]\noutput=7\nactivation=logistic\n[softmax]\n";
 static const char *const regression = "[net]\nbatch=5\ninputs=3\n[conn]\noutput=2\n[cost]\n";
 
+/* Of the same shapes: they share their kernels. */
+static const char *const twins =
+    "[net]\nbatch=5\ninputs=3\n[conn]\noutput=3\n[conn]\noutput=3\n[cost]\n";
+
 struct findings {
-    int count, failed, wrong_result;
+    int count, failed;
+    /* Of these results every other one is spoiled, so many in all. */
+    enum layer_result result;
+    int most, seen, spoiled;
+    float *at, right; /* what is spoiled now, and what it should be */
 };
 
 static void count_finding(void *context, const struct finding *finding) {
@@ -32,24 +38,34 @@ static void count_finding(void *context, const struct finding *finding) {
     ck_assert_msg(!finding->message, "%s", finding->message);
     findings->count++;
     findings->failed += !finding->passed;
+    if (findings->at)
+        *findings->at = findings->right; /* for what comes of it is not spoiled */
+    findings->at = NULL;
 }
 
-static void spoil_data_gradient(void *context, enum layer_result result, float *values,
-                                int64_t count) {
-    (void)context;
+static void spoil(void *context, enum layer_result result, float *values, int64_t count) {
+    struct findings *findings = context;
     (void)count;
-    if (result == RESULT_INPUT_GRADIENT)
-        values[0] += 1e-3F;
+    if (result != findings->result || findings->seen++ % 2 || findings->spoiled == findings->most)
+        return;
+    findings->spoiled++;
+    findings->at = values;
+    findings->right = values[0];
+    values[0] += 1e-3F;
 }
 
-static int examine(const char *text, struct findings *findings, int is_wrong) {
-    struct config *config;
+static struct net *new_net(struct config **config, const char *text) {
     struct net *net;
-    ck_succeeds(config_parse(&config, "doctor.cfg", text, strlen(text)));
-    ck_succeeds(net_create(&net, config));
-    struct doctor_options options = {.found = count_finding, .context = findings};
-    if (is_wrong)
-        options.disturb = spoil_data_gradient;
+    ck_succeeds(config_parse(config, "doctor.cfg", text, strlen(text)));
+    ck_succeeds(net_create(&net, *config));
+    return net;
+}
+
+static int examine(const char *text, struct findings *findings, enum technique technique) {
+    struct config *config;
+    struct net *net = new_net(&config, text);
+    struct doctor_options options = {
+        .technique = technique, .found = count_finding, .disturb = spoil, .context = findings};
     int failures = doctor_examine(net, test_device(), &options);
     net_free(net);
     config_free(config);
@@ -58,10 +74,10 @@ static int examine(const char *text, struct findings *findings, int is_wrong) {
 
 START_TEST(doctor_passes_every_layer_of_a_right_device) {
     struct findings findings = {0};
-    ck_assert_int_eq(examine(classifier, &findings, 0), 0);
+    ck_assert_int_eq(examine(classifier, &findings, TECHNIQUE_AUTO), 0);
     ck_assert_int_gt(findings.count, 20);
     findings = (struct findings){0};
-    ck_assert_int_eq(examine(regression, &findings, 0), 0);
+    ck_assert_int_eq(examine(regression, &findings, TECHNIQUE_AUTO), 0);
     ck_assert_int_gt(findings.count, 6);
 }
 END_TEST
@@ -72,47 +88,87 @@ START_TEST(every_layer_type_has_a_reference) {
 }
 END_TEST
 
-/* Wrong as the chosen ones, wrong as the plain ones: no replica is made. Then right again. */
+/* A loss has no other kernels that could take their place: no replica is made. Then right again. */
 START_TEST(doctor_finds_a_wrong_element_and_a_replica_refuses_the_kernels) {
-    struct findings findings = {0};
+    struct findings findings = {.result = RESULT_INPUT_GRADIENT, .most = 99}, right = {0};
     struct config *config;
-    struct net *net;
+    struct net *net = new_net(&config, regression);
     struct replica *replica;
     struct replica_options options = {.is_training = 1, .truth_kind = TRUTH_NUMBERS};
-    ck_assert_int_gt(examine(regression, &findings, 1), 0);
-    ck_succeeds(config_parse(&config, "doctor.cfg", regression, strlen(regression)));
-    ck_succeeds(net_create(&net, config));
-    ck_assert_int_eq(replica_create(&replica, net, test_device(), &options), ERROR_DEVICE);
-    ck_assert_ptr_nonnull(strstr(error_message(), "clnet doctor"));
-    ck_assert_int_eq(examine(regression, &findings, 0), 0);
-    struct layer_kernels plain = {0};
-    struct target target = {.tiling = tiling_for_batch(5),
-                            .technique = TECHNIQUE_REFERENCE,
-                            .device = *device_info(test_device())};
-    const struct layer *layer = &net->nodes[0].layer;
-    layer->type->kernels(layer, &target, 1, TRUTH_NUMBERS, &plain);
-    ck_succeeds(trust_set(&plain, &target, 1));
-    struct layer_kernels chosen = {0}, got = {0};
-    target.technique = TECHNIQUE_VECTOR;
-    layer->type->kernels(layer, &target, 1, TRUTH_NUMBERS, &chosen);
-    ck_succeeds(trust_set(&chosen, &target, 0));
-    ck_succeeds(trust_choose_kernels(layer, &target, 1, TRUTH_NUMBERS, &got));
-    ck_assert_str_eq(got.specs[0].file, plain.specs[0].file);
-    ck_succeeds(trust_set(&chosen, &target, 1));
-    ck_assert(trust_kernels(&chosen, &target));
+    ck_assert_int_gt(examine(regression, &findings, TECHNIQUE_AUTO), 0);
+    ck_fails(replica_create(&replica, net, test_device(), &options), ERROR_DEVICE, "clnet doctor");
+    ck_assert_int_eq(examine(regression, &right, TECHNIQUE_AUTO), 0);
+    ck_succeeds(replica_create(&replica, net, test_device(), &options));
+    replica_free(replica);
     net_free(net);
     config_free(config);
+}
+END_TEST
+
+/* Checks that of the first layer's kernels the list has those of that pass, and no others; and that
+ * the reference's take their place. */
+static void check_trust(const char *text, const char *wrong_pass) {
+    struct config *config;
+    struct net *net = new_net(&config, text);
+    const struct layer *layer = &net->nodes[0].layer;
+    struct target target = {.tiling = tiling_for_batch(5),
+                            .technique = TECHNIQUE_VECTOR,
+                            .device = *device_info(test_device())};
+    struct layer_kernels fast = {0}, plain = {0}, got = {0};
+    layer->type->kernels(layer, &target, 1, TRUTH_NUMBERS, &fast);
+    ck_succeeds(trust_choose_kernels(layer, &target, 1, TRUTH_NUMBERS, &got));
+    target.technique = TECHNIQUE_REFERENCE;
+    layer->type->kernels(layer, &target, 1, TRUTH_NUMBERS, &plain);
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        const struct kernel_spec *spec = &fast.specs[k];
+        if (!spec->file)
+            continue;
+        int is_wrong = strcmp(spec->pass, wrong_pass) == 0;
+        ck_assert_msg(trust_kernel(spec, &target) == !is_wrong, "%s", spec->function);
+        ck_assert_ptr_eq(got.specs[k].file, is_wrong ? plain.specs[k].file : spec->file);
+    }
+    net_free(net);
+    config_free(config);
+}
+
+/* One wrong result in the first layer; its twin's are right, and so is what takes the place. */
+START_TEST(doctor_distrusts_the_kernels_of_the_wrong_result_and_no_others) {
+    static const enum layer_result results[] = {RESULT_OUTPUT, RESULT_SLOPE, RESULT_INPUT_GRADIENT,
+                                                RESULT_GRADIENT};
+    static const char *const passes[] = {"forward", "backward bias", "backward data",
+                                         "backward weight"};
+    for (int i = 0; i < 4; i++) {
+        struct findings findings = {.result = results[i], .most = 1}, right = {0};
+        ck_assert_int_eq(examine(twins, &findings, TECHNIQUE_VECTOR), 1);
+        check_trust(twins, passes[i]);
+        ck_assert_int_eq(examine(twins, &right, TECHNIQUE_VECTOR), 0);
+        check_trust(twins, "none");
+    }
+}
+END_TEST
+
+/* In each layer the kernels of one pass are replaced, and all are examined again. */
+START_TEST(doctor_finds_plain_kernels_right_beside_fast_ones) {
+    static const enum layer_result results[] = {RESULT_OUTPUT, RESULT_SLOPE, RESULT_INPUT_GRADIENT,
+                                                RESULT_GRADIENT};
+    for (int i = 0; i < 4; i++) {
+        struct findings findings = {.result = results[i], .most = 99}, right = {0};
+        int failures = examine(classifier, &findings, TECHNIQUE_VECTOR);
+        ck_assert_int_ge(failures, 2);
+        ck_assert_int_eq(failures, findings.spoiled);
+        ck_assert_int_eq(examine(classifier, &right, TECHNIQUE_VECTOR), 0);
+    }
 }
 END_TEST
 
 int main(void) {
     TCase *tests = tcase_create("doctor");
     tcase_set_timeout(tests, 0);
-    if (!mkdtemp(cache) || setenv("XDG_CACHE_HOME", cache, 1) != 0)
-        return EXIT_FAILURE;
     tcase_add_unchecked_fixture(tests, test_device_open, test_device_close);
     tcase_add_test(tests, every_layer_type_has_a_reference);
     tcase_add_test(tests, doctor_passes_every_layer_of_a_right_device);
     tcase_add_test(tests, doctor_finds_a_wrong_element_and_a_replica_refuses_the_kernels);
+    tcase_add_test(tests, doctor_distrusts_the_kernels_of_the_wrong_result_and_no_others);
+    tcase_add_test(tests, doctor_finds_plain_kernels_right_beside_fast_ones);
     return suite_run("train/doctor", tests);
 }
