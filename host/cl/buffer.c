@@ -110,19 +110,25 @@ size_t buffer_bytes(const struct buffer *buffer) {
 }
 
 int buffer_write(struct buffer *buffer, size_t offset, size_t bytes, const void *data) {
+    struct device *device = buffer->device;
     if (bytes == 0)
         return 0;
-    CL_TRY(buffer->device, clEnqueueWriteBuffer(buffer->device->queue, buffer->memory, CL_TRUE,
-                                                offset, bytes, data, 0, NULL, NULL));
-    return 0;
+    pulse_wait_begins(device);
+    cl_int code = clEnqueueWriteBuffer(device->queue, buffer->memory, CL_TRUE, offset, bytes, data,
+                                       0, NULL, NULL);
+    pulse_wait_ends(device);
+    return code == CL_SUCCESS ? 0 : cl_error(device, code, "clEnqueueWriteBuffer");
 }
 
 int buffer_read(struct buffer *buffer, size_t offset, size_t bytes, void *data) {
+    struct device *device = buffer->device;
     if (bytes == 0)
         return 0;
-    CL_TRY(buffer->device, clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_TRUE,
-                                               offset, bytes, data, 0, NULL, NULL));
-    return 0;
+    pulse_wait_begins(device);
+    cl_int code = clEnqueueReadBuffer(device->queue, buffer->memory, CL_TRUE, offset, bytes, data,
+                                      0, NULL, NULL);
+    pulse_wait_ends(device);
+    return code == CL_SUCCESS ? 0 : cl_error(device, code, "clEnqueueReadBuffer");
 }
 
 int buffer_transfer(struct buffer *buffer, size_t bytes, const void *data, const struct mark *after,

@@ -218,6 +218,7 @@ static int open_device(struct device **out, struct device_choice choice, int is_
     if (!device)
         return error_no_memory("a device", sizeof *device);
     pthread_mutex_init(&device->lock, NULL);
+    pthread_mutex_init(&device->pulse_lock, NULL);
     device->id = found.ids[choice.index];
     int rc = query(&device->info, device->id, choice.index);
     if (rc == 0 && choice.parts > 1)
@@ -245,11 +246,13 @@ void device_close(struct device *device) {
     if (!device)
         return;
     cl_command_queue queues[] = {device->windows, device->transfers, device->queue};
+    trial_end(device);
     timeline_free(device);
+    pulse_free(device);
     /* A driver's threads that still compile while the process exits crash it. */
     for (int i = 0; i < QUEUES; i++) {
         if (queues[i])
-            (void)queue_finish(queues[i]);
+            (void)queue_finish(device, queues[i]);
     }
     programs_free(device);
     store_close(device->store);
@@ -264,6 +267,7 @@ void device_close(struct device *device) {
     if (device->is_part)
         (void)clReleaseDevice(device->id);
     pthread_mutex_destroy(&device->lock);
+    pthread_mutex_destroy(&device->pulse_lock);
     free(device);
 }
 
@@ -280,12 +284,12 @@ int device_flush(struct device *device) {
     return 0;
 }
 
-cl_int queue_finish(cl_command_queue queue) {
+cl_int queue_finish(struct device *device, cl_command_queue queue) {
     cl_event event;
     cl_int code = clEnqueueMarkerWithWaitList(queue, 0, NULL, &event);
     if (code != CL_SUCCESS)
         return code;
-    code = clWaitForEvents(1, &event);
+    code = pulse_wait(device, event);
     (void)clReleaseEvent(event);
     return code;
 }
@@ -295,7 +299,7 @@ int device_finish(struct device *device) {
     const cl_command_queue queues[] = {device->transfers, device->windows, device->queue};
     cl_int code = clFlush(device->queue); /* transfers may wait for it */
     for (int i = 0; i < QUEUES; i++) {
-        cl_int finished = queue_finish(queues[i]);
+        cl_int finished = queue_finish(device, queues[i]);
         code = code == CL_SUCCESS ? finished : code;
     }
     CL_TRY(device, code);
@@ -320,7 +324,7 @@ int device_wait_for(struct device *device, const struct mark *mark) {
 int mark_wait(struct device *device, const struct mark *mark) {
     cl_event event = mark->event;
     if (event)
-        CL_TRY(device, clWaitForEvents(1, &event));
+        CL_TRY(device, pulse_wait(device, event));
     return 0;
 }
 

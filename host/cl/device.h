@@ -36,8 +36,9 @@ struct device_info {
     int sub_devices; /* how many it can be split into, 0 if it cannot */
     size_t work_group_max;
     uint64_t global_memory, local_memory, allocation_max;
-    size_t alignment;     /* of a view into a buffer */
-    uint64_t fails_after; /* launches of kernels, for a trial: cl/limits_override.h; 0: never */
+    size_t alignment; /* of a view into a buffer */
+    /* After so many launches of kernels, for a trial: cl/limits_override.h; 0: never. */
+    uint64_t fails_after, hangs_after;
 };
 
 /* Every device of every platform, in a fixed order, in new memory that the caller frees. No
@@ -105,6 +106,16 @@ int device_wait_for(struct device *device, const struct mark *mark);
 int mark_wait(struct device *device, const struct mark *mark);
 
 void mark_free(struct mark *mark);
+
+/* Its signs of life so far, and whether a thread waits for it, for another thread to see: without
+ * signs, and awaited all the time, a device does not answer. Neither asks the driver. */
+unsigned device_signs(const struct device *device);
+int device_is_awaited(const struct device *device);
+
+/* Looks for kernels that are done: signs of life while a thread waits for what comes after many.
+ * For a thread of its own, to be called now and then, since a driver that hangs may have it wait.
+ */
+void device_listen(struct device *device);
 
 /* Waits, and adds the time of every kernel launched since the last call to that kernel's. */
 int device_collect_times(struct device *device);

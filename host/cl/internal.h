@@ -7,6 +7,7 @@
 
 #include <CL/cl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct kernel;
 
@@ -25,6 +26,9 @@ struct kernel_spec;
 struct program; /* program.c */
 struct store;
 
+/* Commands that are listened for at once. */
+enum { PULSES = 256 };
+
 struct device {
     struct device_info info;
     cl_device_id id;
@@ -36,7 +40,17 @@ struct device {
     int is_part;              /* `id` is a sub-device, to be released */
     int is_counted;           /* by blas_use */
     int is_profiling;
-    uint64_t launches; /* of kernels so far */
+
+    /* For a trial, trial.c. */
+    atomic_ullong enqueued; /* commands so far */
+    cl_event hang;          /* NULL: it does not */
+
+    /* Signs of life, pulse.c. */
+    atomic_int awaited; /* by so many threads */
+    atomic_uint signs;
+    atomic_int is_listened_to, pulse_count;
+    pthread_mutex_t pulse_lock;
+    cl_event pulses[PULSES];
 
     /* When profiling. */
     pthread_mutex_t lock; /* guards the list: transfers come from another thread than launches */
@@ -72,15 +86,32 @@ int cl_error(const struct device *device, cl_int code, const char *call);
 int choice_check_index(int index, int count);
 int choice_check_parts(const struct device_choice *choice, const struct device_info *info);
 
+/* Waits for an event, as the signs of life have it; or what comes between the two does. */
+cl_int pulse_wait(struct device *device, cl_event event);
+void pulse_wait_begins(struct device *device);
+void pulse_wait_ends(struct device *device);
+
+/* Whether a command's event is wanted for a sign of life, and the event, which stays the caller's.
+ */
+int pulse_is_wanted(const struct device *device);
+void pulse_note(struct device *device, cl_event event);
+
+void pulse_free(struct device *device);
+
+/* Called before each command that goes to a queue: the code with which it is to fail, in a trial,
+ * or CL_SUCCESS; it may have the queue hang, until trial_end. */
+cl_int trial_command(struct device *device, cl_command_queue queue);
+void trial_end(struct device *device);
+
 /* Waits until all that a queue holds is done. clFinish of Mesa 22.3 does not wait for what was
  * flushed before, so this waits for a marker instead. */
-cl_int queue_finish(cl_command_queue queue);
+cl_int queue_finish(struct device *device, cl_command_queue queue);
 
 /* Where a command's event is to go: *event when the device takes times, else nowhere. */
 cl_event *device_event(const struct device *device, cl_event *event);
 
-/* Notes a command that was enqueued, whose event it takes over; NULL: there is nothing to note. The
- * name must last. Without memory for it, its time is lost. */
+/* Notes a command that was enqueued, whose event it takes over, for its time and as a sign of life;
+ * NULL: there is nothing to note. The name must last. Without memory for it, its time is lost. */
 void device_note(struct device *device, enum queue_kind queue, cl_event event, const char *name,
                  struct kernel *kernel);
 

@@ -101,11 +101,6 @@ const char *kernel_name(const struct kernel *kernel) {
     return kernel->name;
 }
 
-/* Whether CLNET_DEVICE_LIMITS has the device fail by now. */
-static int fails_now(struct device *device) {
-    return device->launches++ >= device->info.fails_after && device->info.fails_after > 0;
-}
-
 int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments, size_t count) {
     cl_int code = CL_SUCCESS;
     for (size_t i = 0; code == CL_SUCCESS && i < count; i++) {
@@ -115,16 +110,18 @@ int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments
         else
             code = clSetKernelArg(kernel->kernel, (cl_uint)i, sizeof(cl_mem), &a->buffer->memory);
     }
+    struct device *device = kernel->device;
     cl_event event = NULL;
-    if (fails_now(kernel->device))
-        code = CL_OUT_OF_RESOURCES;
     if (code == CL_SUCCESS)
-        code = clEnqueueNDRangeKernel(kernel->device->queue, kernel->kernel, 3, NULL,
-                                      kernel->global, kernel->local[0] ? kernel->local : NULL, 0,
-                                      NULL, device_event(kernel->device, &event));
-    device_note(kernel->device, QUEUE_KERNELS, event, kernel->label, kernel);
+        code = trial_command(device, device->queue);
+    if (code == CL_SUCCESS)
+        code =
+            clEnqueueNDRangeKernel(device->queue, kernel->kernel, 3, NULL, kernel->global,
+                                   kernel->local[0] ? kernel->local : NULL, 0, NULL,
+                                   pulse_is_wanted(device) ? &event : device_event(device, &event));
+    device_note(device, QUEUE_KERNELS, event, kernel->label, kernel);
     if (code != CL_SUCCESS) {
-        (void)cl_error(kernel->device, code, "launch");
+        (void)cl_error(device, code, "launch");
         return error_prefix(ERROR_DEVICE, "kernel %s: ", kernel->name);
     }
     return 0;

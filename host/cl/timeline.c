@@ -27,6 +27,11 @@ void device_note(struct device *device, enum queue_kind queue, cl_event event, c
                  struct kernel *kernel) {
     if (!event)
         return;
+    pulse_note(device, event);
+    if (!device->is_profiling) {
+        (void)clReleaseEvent(event);
+        return;
+    }
     pthread_mutex_lock(&device->lock);
     if (grow(device))
         device->commands[device->command_count++] =
@@ -107,7 +112,7 @@ static int compare_clocks(struct device *device) {
     double start = 0, end = 0;
     TRY(device_finish(device));
     CL_TRY(device, clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &event));
-    cl_int code = clWaitForEvents(1, &event);
+    cl_int code = pulse_wait(device, event);
     double now = clock_seconds();
     if (code == CL_SUCCESS)
         code = get_times(event, &start, &end);

@@ -22,9 +22,11 @@ static int pin(struct window *window) {
                                     bytes, NULL, &code);
     if (code != CL_SUCCESS)
         return cl_error(device, code, "clCreateBuffer of pinned memory");
+    pulse_wait_begins(device);
     window->content =
         clEnqueueMapBuffer(device->windows, window->pinned, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0,
                            bytes, 0, NULL, NULL, &code);
+    pulse_wait_ends(device);
     if (code != CL_SUCCESS)
         return cl_error(device, code, "clEnqueueMapBuffer of pinned memory");
     return 0;
@@ -55,18 +57,18 @@ void window_free(struct window *window) {
     error_hold();
     if (window->is_open) {
         (void)clFlush(device->queue); /* the opening may wait for it */
-        (void)clWaitForEvents(1, &window->ready);
+        (void)pulse_wait(device, window->ready);
         (void)window_close(window, &closed);
     }
     error_release();
     mark_free(&closed);
-    (void)queue_finish(device->windows);
-    (void)queue_finish(device->transfers);
+    (void)queue_finish(device, device->windows);
+    (void)queue_finish(device, device->transfers);
     if (window->pinned && window->content)
         (void)clEnqueueUnmapMemObject(device->transfers, window->pinned, window->content, 0, NULL,
                                       NULL);
     if (window->pinned) {
-        (void)queue_finish(device->transfers);
+        (void)queue_finish(device, device->transfers);
         (void)clReleaseMemObject(window->pinned);
     }
     if (window->closed)
@@ -117,7 +119,7 @@ int window_open(struct window *window, const struct mark *after) {
 
 int window_wait(struct window *window, void **content) {
     assert(window->is_open);
-    CL_TRY(window->buffer->device, clWaitForEvents(1, &window->ready));
+    CL_TRY(window->buffer->device, pulse_wait(window->buffer->device, window->ready));
     *content = window->content;
     return 0;
 }

@@ -33,6 +33,9 @@ static const struct option flag_table[] = {
     {"layers", "time each kernel of each layer too", OPTION_BOOL, FIELD(layers), "0", 0, 1, NULL},
     {"repetitions", "measurements of each rate, of which the median is told", OPTION_INT,
      FIELD(repetitions), "5", 1, 1000, NULL},
+    {"timeout",
+     "seconds for which a device may not answer before this ends; 0: it may never answer",
+     OPTION_INT, FIELD(crew.timeout), "300", 0, 1000000, NULL},
     {"json", "print JSON", OPTION_BOOL, FIELD(json), "0", 0, 1, NULL},
     {"set", "section.key=value: override a key of the config; may be given many times",
      OPTION_STRING, FIELD(set), NULL, 0, 0, NULL},
@@ -45,6 +48,7 @@ enum { LOADER_SECONDS = 2 };
 /* Everything that was measured on one device. */
 struct report {
     const struct net *net;
+    int timeout;
     const struct loader_benchmark *loader; /* of no rates without --data */
     struct device_choice choice;
     struct device_info device;
@@ -64,10 +68,9 @@ static void keep_best(struct device_limits *best, const struct device_limits *ot
 }
 
 /* The limits are measured before and after: a machine's speed drifts. */
-static int measure_rates(struct report *report, const struct benchmark_options *options) {
-    struct device *device;
+static int measure_rates(struct report *report, struct device *device,
+                         const struct benchmark_options *options) {
     struct device_limits after;
-    TRY(device_open(&device, report->choice));
     report->device = *device_info(device);
     log_info("measuring device %d: %s", report->device.index, report->device.name);
     int rc = device_limits_measure(&report->limits, device);
@@ -77,14 +80,26 @@ static int measure_rates(struct report *report, const struct benchmark_options *
         rc = device_limits_measure(&after, device);
     if (rc == 0)
         keep_best(&report->limits, &after);
-    device_close(device);
     return rc;
 }
 
-static int measure_kernels(struct report *report, const struct benchmark_options *options) {
+static int measure_kernels(struct report *report, struct device *device,
+                           const struct benchmark_options *options) {
+    return benchmark_kernels(&report->times, &report->time_count, report->net, device, options);
+}
+
+/* On the device, opened for it, and watched. */
+static int measure(struct report *report, const struct benchmark_options *options,
+                   int (*open)(struct device **, struct device_choice),
+                   int (*with)(struct report *, struct device *,
+                               const struct benchmark_options *)) {
     struct device *device;
-    TRY(device_open_profiling(&device, report->choice));
-    int rc = benchmark_kernels(&report->times, &report->time_count, report->net, device, options);
+    struct watchdog *watchdog;
+    TRY(open(&device, report->choice));
+    int rc = watchdog_start(&watchdog, &device, 1, report->timeout, "bench");
+    if (rc == 0)
+        rc = with(report, device, options);
+    watchdog_stop(watchdog);
     device_close(device);
     return rc;
 }
@@ -222,10 +237,11 @@ static int bench_device(const struct flags *flags, const struct net *net,
                         const struct loader_benchmark *loader, struct device_choice choice,
                         json_t *list) {
     struct benchmark_options options = {.repetitions = flags->repetitions};
-    struct report report = {.net = net, .loader = loader, .choice = choice};
-    int rc = measure_rates(&report, &options);
+    struct report report = {
+        .net = net, .timeout = flags->crew.timeout, .loader = loader, .choice = choice};
+    int rc = measure(&report, &options, device_open, measure_rates);
     if (rc == 0 && flags->layers)
-        rc = measure_kernels(&report, &options);
+        rc = measure(&report, &options, device_open_profiling, measure_kernels);
     if (rc == 0 && list)
         (void)json_array_append_new(list, report_json(&report));
     else if (rc == 0)
@@ -280,7 +296,7 @@ static int bench_together(const struct flags *flags, const struct net *net) {
     struct rate rate;
     if (!asked.devices)
         asked.devices = "all";
-    int rc = crew_open(&crew, net, &asked, TRUTH_LABELS, 0);
+    int rc = crew_open(&crew, "bench", net, &asked, TRUTH_LABELS, 0);
     if (rc == 0)
         rc = benchmark_team(&rate, crew.team, flags->repetitions);
     if (rc == 0 && flags->json)
@@ -335,7 +351,8 @@ static int run(const struct command *command, int argc, char **argv) {
 const struct command command_bench = {
     .name = "bench",
     .usage = "[CONFIG] [--devices LIST] [--data PATH] [--batch N] [--layers] [--repetitions N] "
-             "[--together [--split SHARES] [--trace FILE]] [--json] [--set section.key=value]...",
+             "[--together [--split SHARES] [--trace FILE]] [--timeout SECONDS] [--json] "
+             "[--set section.key=value]...",
     .help =
         "Measures how fast a config (configs/alexnet.cfg by default) runs, on synthetic data, and "
         "how near\nto the device's own limits, which are measured first.\nWith --data also how "

@@ -65,10 +65,11 @@ static int parse_split(int **shares, int count, int batch, const char *split) {
     return rc < 0 ? error_prefix(rc, "--split: ") : 0;
 }
 
-int crew_open(struct crew *crew, const struct net *net, const struct crew_flags *flags,
-              enum truth truth_kind, int is_floats) {
+int crew_open(struct crew *crew, const char *command, const struct net *net,
+              const struct crew_flags *flags, enum truth truth_kind, int is_floats) {
     int *shares;
     TRY(open_devices(crew, flags->devices, flags->trace != NULL));
+    TRY(watchdog_start(&crew->watchdog, crew->devices, crew->count, flags->timeout, command));
     if (flags->trace)
         TRY(trace_open(&crew->trace, flags->trace));
     int rc = parse_split(&shares, crew->count, net->options.batch, flags->split);
@@ -89,6 +90,11 @@ int crew_open(struct crew *crew, const struct net *net, const struct crew_flags 
 
 int crew_close(struct crew *crew) {
     team_free(crew->team);
+    error_hold();
+    for (int i = 0; crew->watchdog && i < crew->count; i++)
+        (void)device_finish(crew->devices[i]); /* as long as someone watches */
+    error_release();
+    watchdog_stop(crew->watchdog);
     for (int i = 0; i < crew->count; i++)
         device_close(crew->devices[i]);
     free(crew->devices);

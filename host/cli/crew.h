@@ -3,11 +3,13 @@
 #define CLI_CREW_H
 
 #include "cli/cli.h"
+#include "cli/watchdog.h"
 #include "train/team.h"
 
 /* Flags of the commands that have a team learn; NULL: not given. */
 struct crew_flags {
     const char *devices, *split, *trace;
+    int timeout; /* seconds; 0: none */
 };
 
 struct crew {
@@ -15,13 +17,14 @@ struct crew {
     int count;
     struct trace *trace; /* NULL: none is asked for */
     struct team *team;
+    struct watchdog *watchdog; /* NULL: without --timeout */
 };
 
 /* Opens the devices that --devices names, or the best one, and says which, and how to use those
- * that are left; then the trace, and a team
- * that learns such samples. Close with crew_close, also on failure. */
-int crew_open(struct crew *crew, const struct net *net, const struct crew_flags *flags,
-              enum truth truth_kind, int is_floats);
+ * that are left; then the trace, a team that learns such samples, and what watches them for the
+ * command of that name. Close with crew_close, also on failure. */
+int crew_open(struct crew *crew, const char *command, const struct net *net,
+              const struct crew_flags *flags, enum truth truth_kind, int is_floats);
 
 /* A trace that could not be written whole is ERROR_SYSTEM. */
 int crew_close(struct crew *crew);

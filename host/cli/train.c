@@ -44,6 +44,10 @@ static const struct option flag_table[] = {
      FIELD(resume), NULL, 0, 0, NULL},
     {"trace", "a file to write a timeline to, for chrome://tracing or ui.perfetto.dev",
      OPTION_STRING, FIELD(crew.trace), NULL, 0, 0, NULL},
+    {"timeout",
+     "seconds for which a device may not answer before the training ends, to be resumed; 0: it may "
+     "never answer",
+     OPTION_INT, FIELD(crew.timeout), "300", 0, 1000000, NULL},
     {"verbose", "log the norms of weights and gradients by layer, every 50 iterations", OPTION_BOOL,
      FIELD(verbose), "0", 0, 1, NULL},
     {"set", "section.key=value: override a key of the config; may be given many times",
@@ -97,11 +101,12 @@ static int refuse_with_resume(const struct flags *flags, const struct arguments 
                          arguments->operands[0]);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i][1])
-            return error_set(
-                ERROR_INPUT,
-                "--%s: not with --resume, which goes on with the run as it is; "
-                "--devices, --split, --epochs, --iterations, --trace and --verbose may be given",
-                others[i][0]);
+            return error_set(ERROR_INPUT,
+                             "--%s: not with --resume, which goes on with the run as it is; "
+                             "--devices, --split, --epochs, --iterations, --trace, --timeout and "
+                             "--verbose may be "
+                             "given",
+                             others[i][0]);
     }
     return 0;
 }
@@ -160,7 +165,7 @@ static int prepare(struct training *training, const struct flags *flags) {
     struct job *job = &training->job;
     TRY(open_data(training));
     TRY(trainer_iterations(job->net, training->train, &training->iterations));
-    TRY(crew_open(&training->crew, job->net, &flags->crew,
+    TRY(crew_open(&training->crew, "train", job->net, &flags->crew,
                   training->train->labels ? TRUTH_LABELS : TRUTH_NUMBERS,
                   training->train->floats != NULL));
     if (job->net->augment.pca_noise > 0)
@@ -196,6 +201,15 @@ static int failed(const struct training *training, int code) {
                      training->run.path, training->run.saved_iteration);
 }
 
+/* Should a device not answer: checkpoints change by rename, so there is a whole one at any moment.
+ */
+static void advise_watchdog(const struct training *training) {
+    char advice[1024];
+    (void)snprintf(advice, sizeof advice,
+                   "clnet train --resume %s goes on from the last checkpoint", training->run.path);
+    watchdog_advise(training->crew.watchdog, advice);
+}
+
 /* Returns 0 at the end, or the signal that ended it. */
 static int train(struct training *training) {
     struct trainer_options options = {
@@ -211,6 +225,7 @@ static int train(struct training *training) {
     else
         log_info("training for %s iterations of %d; writing to %s", grouped(training->iterations),
                  training->job.net->options.batch, training->run.path);
+    advise_watchdog(training);
     interrupt_catch();
     training->progress = progress_start("training");
     int rc = trainer_run(training->crew.team, training->train, training->test, &options,
@@ -286,11 +301,11 @@ static int run(const struct command *command, int argc, char **argv) {
 const struct command command_train = {
     .name = "train",
     .usage = "CONFIG [--devices LIST] [--split SHARES] [--data PATH] [--weights FILE] [--epochs N] "
-             "[--iterations N] [--batch N] [--seed N] [--output DIR] [--trace FILE] [--verbose] "
-             "[--set section.key=value]...\n"
+             "[--iterations N] [--batch N] [--seed N] [--output DIR] [--trace FILE] "
+             "[--timeout SECONDS] [--verbose] [--set section.key=value]...\n"
              "      clnet train --resume DIR [--devices LIST] [--split SHARES] [--epochs N] "
              "[--iterations N] "
-             "[--verbose]",
+             "[--timeout SECONDS] [--verbose]",
     .help = "Trains the network of a config and writes a directory: the weights, the metrics, and "
             "the config as it was.\n\n"
             "  config.cfg                 the config with every default and override in it\n"

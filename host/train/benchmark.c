@@ -142,7 +142,8 @@ struct team_work {
     const struct batch *batch;
 };
 
-/* One iteration, and the sending of the next one's batch, as the trainer has them. */
+/* One iteration, and the sending of the next one's batch, as the trainer has them: a batch that
+ * cannot be sent ends it no sooner than the team is at rest. */
 static int learn_once(void *context) {
     const struct team_work *self = context;
     struct step step = {.is_training = 1};
@@ -150,8 +151,9 @@ static int learn_once(void *context) {
     double loss;
     TRY(team_begin(self->team, &step, &update));
     TRY(team_wait_sent(self->team));
-    TRY(team_stage(self->team, self->dataset, self->batch));
-    return team_end(self->team, &loss);
+    int staged = team_stage(self->team, self->dataset, self->batch);
+    TRY(team_end(self->team, &loss));
+    return staged;
 }
 
 int benchmark_team(struct rate *training, struct team *team, int repetitions) {

@@ -9,6 +9,7 @@
 #include "train/evaluator.h"
 #include "train/exchange.h"
 #include "train/hybrid.h"
+#include "train/pace.h"
 #include "train/split.h"
 
 #include <math.h>
@@ -17,14 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Iterations that are measured before the batch is divided for the first time, and later. */
-enum { MEASURE_FIRST = 5, MEASURE_AGAIN = 50 };
-
-/* A new division must save this share of an iteration: it has kernels compiled anew. To be talked
- * about, this share. */
-#define WORTH_IT 0.05
-#define WORTH_TELLING 0.1
 
 /* What worker functions return when another worker failed. */
 enum { GIVEN_UP = 1 };
@@ -42,8 +35,8 @@ struct worker {
     struct replica *replica; /* what learns from its samples: of the whole net, or of the front */
     pthread_t thread;
     int is_started;
-    int share;
     int micro_batch;
+    int parts;        /* of its share, where these are more than the config says; else 0 */
     struct part next; /* of the batch that is staged */
     struct part part; /* of the batch at hand */
     struct step step; /* the last micro-batch */
@@ -51,10 +44,6 @@ struct worker {
     int has_sent;
     int code; /* of its failure, with the message */
     char *message;
-
-    /* Since the batch was last divided. */
-    int rounds, samples;
-    double seconds, started;
 };
 
 struct team {
@@ -70,8 +59,7 @@ struct team {
     struct barrier vote;
     atomic_int diverged; /* rank + 1 of one whose loss is not finite */
     float *losses;       /* of the batch */
-    int is_divided;      /* by measurement, at least once */
-    int is_advised;      /* how else to divide the batch was said, or is not to be */
+    struct pace *pace;   /* NULL: nothing follows from how fast the devices are */
 
     const struct dataset *next_dataset, *dataset;
     struct batch next_batch, batch;
@@ -245,27 +233,23 @@ static int exchange_and_update(struct worker *worker) {
     return device_flush(replica_device(worker->replica));
 }
 
-/* In the first rounds after a division, but the very first, which has the driver compile: how long
- * the device takes by itself, before anyone waits for another. What follows then overlaps less. */
-static int time_part(struct worker *worker) {
+/* How long the device takes by itself, before anyone waits for another. What follows then overlaps
+ * less. */
+static int time_part(struct worker *worker, double started) {
     struct team *team = worker->team;
-    int is_wanted = team->options.is_automatic || !team->is_advised;
-    if (!team->exchange || !is_wanted || worker->part.count != worker->share)
-        return 0;
-    worker->rounds++;
-    if (worker->rounds == 1 || worker->rounds > MEASURE_FIRST)
+    int is_whole = team->batch.count == team->net->options.batch;
+    if (!team->pace || !is_whole || !pace_count(team->pace, worker->rank))
         return 0;
     TRY(exchange_settle(team->exchange, worker->rank));
-    worker->samples += worker->part.count;
-    worker->seconds += clock_seconds() - worker->started;
+    pace_note(team->pace, worker->rank, worker->part.count, clock_seconds() - started);
     return 0;
 }
 
 static int learn(struct worker *worker) {
     struct team *team = worker->team;
-    worker->started = clock_seconds();
+    double started = clock_seconds();
     TRY(learn_part(worker));
-    TRY(time_part(worker));
+    TRY(time_part(worker, started));
     /* Nobody updates before all know that every loss is finite. */
     if (!barrier_wait(&team->vote))
         return GIVEN_UP;
@@ -329,27 +313,35 @@ static int count_sharing(struct device *const *devices, int count, const struct 
     return sharing;
 }
 
-/* The micro-batch with which the worker's share fits its device, as the config divides it or in
- * more parts. */
-static int plan_micro_batch(const struct worker *worker, int share, int *micro_batch) {
+/* The parts of a share that the config asks for, at the least. */
+static int least_parts(const struct team *team, int share) {
+    return least(team->net->options.subdivisions, share);
+}
+
+/* How a share of the worker's would fit its device, as the config divides it or in more parts. */
+static int plan_share(const struct worker *worker, int share, struct memory_fit *fit) {
     const struct team *team = worker->team;
     const struct team_options *o = &team->options;
-    const struct device_info *info = device_info(worker->device);
-    struct memory_fit fit;
     struct memory_needs_options options = {.technique = o->technique,
                                            .is_training = 1,
                                            .truth_kind = o->truth_kind,
                                            .is_floats = o->is_floats,
                                            .mean_by_pixel = o->mean_by_pixel,
                                            .allocation_limit = o->allocation_limit};
-    int least = team->net->options.subdivisions < share ? team->net->options.subdivisions : share;
-    TRY(memory_fit(&fit, team->net, info, &options, share, least, worker->sharing));
-    if (fit.subdivisions > least)
+    return memory_fit(fit, team->net, device_info(worker->device), &options, share,
+                      least_parts(team, share), worker->sharing);
+}
+
+/* Makes a plan the worker's, and tells of parts that nobody has asked for when they are news. */
+static void adopt_plan(struct worker *worker, int share, const struct memory_fit *fit) {
+    const struct device_info *info = device_info(worker->device);
+    int asked = least_parts(worker->team, share), before = worker->parts;
+    worker->micro_batch = fit->micro_batch;
+    worker->parts = fit->subdivisions > asked ? fit->subdivisions : 0;
+    if (worker->parts && worker->parts != before)
         log_info("device %d (%s): its share of %d samples is worked through in %d parts of up to "
                  "%d, so that they fit its memory",
-                 info->index, info->name, share, fit.subdivisions, fit.micro_batch);
-    *micro_batch = fit.micro_batch;
-    return 0;
+                 info->index, info->name, share, fit->subdivisions, fit->micro_batch);
 }
 
 static struct replica_options options_for(const struct team *team, const struct worker *worker) {
@@ -384,12 +376,15 @@ static int check_hybrid(const struct team *team) {
 /* Before anything is allocated. */
 static int plan_worker(struct team *team, int rank, struct device *const *devices) {
     struct worker *worker = &team->workers[rank];
+    int share = team->shares[is_hybrid(team) ? 0 : rank];
+    struct memory_fit fit;
     worker->team = team;
     worker->rank = rank;
     worker->device = devices[rank];
-    worker->share = team->shares[rank];
     worker->sharing = count_sharing(devices, team->size, worker->device);
-    return plan_micro_batch(worker, team->shares[is_hybrid(team) ? 0 : rank], &worker->micro_batch);
+    TRY(plan_share(worker, share, &fit));
+    adopt_plan(worker, share, &fit);
+    return 0;
 }
 
 /* A replica of the whole net for each worker. */
@@ -469,6 +464,9 @@ static int build(struct team *team, struct device *const *devices) {
     TRY(is_hybrid(team) ? create_hybrid(team, devices) : create_replicas(team));
     if (team->size > 1)
         TRY(exchange_create(&team->exchange, team->learners, team->size, team->options.copies));
+    if (team->size > 1 && !team->options.shares && !is_hybrid(team))
+        TRY(pace_create(&team->pace, team->size, team->net->options.batch,
+                        team->options.is_automatic ? PACE_SOON : PACE_LATER));
     for (int i = 0; team->options.trace && i < team->size; i++)
         TRY(trace_worker(team, i));
     for (int i = 0; i < team->size; i++)
@@ -490,7 +488,6 @@ int team_create(struct team **out, const struct net *net, struct device *const *
     pthread_mutex_init(&team->lock, NULL);
     pthread_cond_init(&team->changed, NULL);
     int rc = build(team, devices);
-    team->is_advised = options->is_automatic || options->shares || is_hybrid(team);
     team->options.shares = NULL; /* the caller's */
     if (rc < 0)
         team_free(team);
@@ -511,6 +508,7 @@ void team_free(struct team *team) {
             (void)pthread_join(team->workers[i].thread, NULL);
     }
     exchange_free(team->exchange);
+    pace_free(team->pace);
     for (int i = 0; team->workers && i < team->size; i++) {
         if (!team->hybrid)
             replica_free(team->workers[i].replica);
@@ -684,99 +682,47 @@ int team_stage_wait(struct team *team) {
     return rc;
 }
 
-/* ---- dividing the batch by how fast the devices are ---- */
+/* ---- dividing the batch anew ---- */
 
-int team_is_measured(const struct team *team) {
-    return team->options.is_automatic && team->size > 1 &&
-           team->workers[0].rounds >= (team->is_divided ? MEASURE_AGAIN : MEASURE_FIRST);
-}
-
-/* Takes the rates since the last time, and begins to measure anew. Returns whether there are any.
- */
-static int take_rates(struct team *team, double *rates) {
-    int are_known = 1;
+/* All of it is planned before anything changes. */
+static int divide(struct team *team, const int *shares, struct memory_fit *fits) {
+    for (int i = 0; i < team->size; i++)
+        TRY(plan_share(&team->workers[i], shares[i], &fits[i]));
     for (int i = 0; i < team->size; i++) {
-        struct worker *worker = &team->workers[i];
-        are_known &= worker->samples > 0 && worker->seconds > 0;
-        rates[i] = are_known ? worker->samples / worker->seconds : 0;
-        worker->rounds = 1;
-        worker->samples = 0;
-        worker->seconds = 0;
+        if (fits[i].micro_batch != team->workers[i].micro_batch)
+            TRY(replica_resize(team->workers[i].replica, fits[i].micro_batch));
     }
-    return are_known;
-}
-
-enum { SHARES_TEXT = 512 };
-
-static const char *shares_text(char text[SHARES_TEXT], const int *shares, int count) {
-    size_t used = 0;
-    text[0] = '\0';
-    for (int i = 0; i < count && used < SHARES_TEXT; i++)
-        used += (size_t)snprintf(text + used, SHARES_TEXT - used, "%s%d", i ? "," : "", shares[i]);
-    return text;
-}
-
-/* The best shares at such rates; returns the share of the time that they would save. */
-static double find_shares(const struct team *team, const double *rates, int *shares) {
-    split_by_rates(shares, rates, team->size, team->net->options.batch);
-    return 1 - split_seconds(shares, rates, team->size) /
-                   split_seconds(team->shares, rates, team->size);
+    for (int i = 0; i < team->size; i++) {
+        adopt_plan(&team->workers[i], shares[i], &fits[i]);
+        team->shares[i] = shares[i];
+    }
+    return 0;
 }
 
 int team_divide(struct team *team, const int *shares) {
-    for (int i = 0; i < team->size; i++) {
-        struct worker *worker = &team->workers[i];
-        if (shares[i] == worker->share)
-            continue;
-        worker->share = team->shares[i] = shares[i];
-        worker->rounds = 0;
-        TRY(plan_micro_batch(worker, worker->share, &worker->micro_batch));
-        TRY(replica_resize(worker->replica, worker->micro_batch));
-    }
-    return 0;
-}
-
-static int divide_by_rates(struct team *team, const double *rates, int *shares) {
-    char text[SHARES_TEXT];
-    double saving = find_shares(team, rates, shares);
-    team->is_divided = 1;
-    if (saving < WORTH_IT)
-        return 0;
-    TRY(team_divide(team, shares));
-    log_info("the batch is divided anew, by how fast the devices are: --split %s should save %.0f "
-             "%% of the time",
-             shares_text(text, shares, team->size), 100 * saving);
-    return 0;
-}
-
-/* To someone who divides the batch evenly among devices that are not equally fast. */
-static int advise(struct team *team, const double *rates, int *shares) {
-    char text[SHARES_TEXT];
-    double saving = find_shares(team, rates, shares);
-    team->is_advised = 1;
-    if (saving >= WORTH_TELLING)
-        log_info("the devices are not equally fast: --split %s would save about %.0f %% of the "
-                 "time, and --split auto finds that by itself",
-                 shares_text(text, shares, team->size), 100 * saving);
-    return 0;
-}
-
-/* Has something done with the rates that were measured, and with room for shares. */
-static int with_rates(struct team *team, int (*use)(struct team *, const double *, int *)) {
-    double *rates = calloc((size_t)team->size, sizeof *rates);
-    int *shares = calloc((size_t)team->size, sizeof *shares);
-    int rc = 0;
-    if (!rates || !shares)
-        rc = error_no_memory("a division", (size_t)team->size * sizeof *rates);
-    else if (take_rates(team, rates))
-        rc = use(team, rates, shares);
-    free(rates);
-    free(shares);
+    struct memory_fit *fits = calloc((size_t)team->size, sizeof *fits);
+    int rc = fits ? divide(team, shares, fits)
+                  : error_no_memory("a division", (size_t)team->size * sizeof *fits);
+    free(fits);
     return rc;
 }
 
+int team_is_measured(const struct team *team) {
+    return team->options.is_automatic && team->pace && pace_is_due(team->pace);
+}
+
 int team_rebalance(struct team *team) {
-    return with_rates(team, divide_by_rates);
+    const int *shares = pace_divide(team->pace, team->shares);
+    return shares ? team_divide(team, shares) : 0;
+}
+
+/* Once, to someone who divides the batch evenly among devices that are not equally fast. */
+static void advise(struct team *team) {
+    if (team->options.is_automatic || !team->pace || !pace_is_due(team->pace))
+        return;
+    pace_advise(team->pace, team->shares);
+    pace_free(team->pace);
+    team->pace = NULL;
 }
 
 /* ---- the end of an iteration ---- */
@@ -818,6 +764,6 @@ int team_end(struct team *team, double *loss) {
     for (int i = 0; i < team->batch.count; i++)
         sum += (double)team->losses[i];
     *loss = sum / team->batch.count;
-    return !team->is_advised && team->workers[0].rounds >= MEASURE_AGAIN ? with_rates(team, advise)
-                                                                         : 0;
+    advise(team);
+    return 0;
 }

@@ -306,6 +306,27 @@ START_TEST(survival_a_full_disk_ends_it_with_the_reason_and_a_whole_checkpoint) 
 }
 END_TEST
 
+/* It hangs for good, amid an iteration, so that the process can only be ended. */
+START_TEST(survival_a_device_that_never_answers_ends_it_with_a_whole_checkpoint) {
+    static const char *const commands[] = {"train --timeout 2 patient.cfg --output stuck",
+                                           "train --resume stuck --timeout 2 --devices 0,0"};
+    write_small("patient.cfg", 600, 10, 2);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "hang=1500", 1), 0);
+        pid_t child = start(commands[i]);
+        ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+        ck_assert_int_eq(await(child), 1);
+        expect_log("clnet train: device 0 (");
+        expect_log("has not answered for 2 s");
+        expect_log("clnet train --resume stuck goes on from the last checkpoint");
+        ck_assert(!exists("stuck/final.safetensors"));
+    }
+    expect("train --resume stuck", 0, "weights:");
+    expect_log("going on from iteration ");
+    expect_no_log("this checkpoint is passed over");
+}
+END_TEST
+
 START_TEST(survival_a_broken_checkpoint_is_passed_over) {
     write_small("broken.cfg", 60, 20, 2);
     expect("train broken.cfg --output broken", 0, "weights:");
@@ -388,6 +409,7 @@ int main(void) {
     tcase_add_test(tests, survival_a_signal_ends_it_after_the_iteration_with_a_checkpoint);
     tcase_add_test(tests, survival_a_run_in_use_is_refused_to_a_second_trainer);
     tcase_add_test(tests, survival_a_full_disk_ends_it_with_the_reason_and_a_whole_checkpoint);
+    tcase_add_test(tests, survival_a_device_that_never_answers_ends_it_with_a_whole_checkpoint);
     tcase_add_test(tests, survival_a_broken_checkpoint_is_passed_over);
     tcase_add_test(tests, survival_a_finished_run_says_so_and_can_be_lengthened);
     tcase_add_test(tests, survival_paths_that_were_set_by_hand_hold_in_a_run_that_goes_on);

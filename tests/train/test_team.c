@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Dropout and augmentation, batches that end in the middle of a tile, and a last batch of each
  * epoch that is smaller than the others. */
@@ -260,6 +261,47 @@ START_TEST(team_on_a_device_with_little_memory_works_in_parts_and_learns_the_sam
 }
 END_TEST
 
+/* How often the log tells of parts, while `shares` becomes the division. */
+static int parts_told(struct team *team, const int *shares) {
+    int told = 0, before = dup(STDERR_FILENO);
+    char line[512];
+    FILE *log = tmpfile();
+    ck_assert_ptr_nonnull(log);
+    ck_assert_int_ge(dup2(fileno(log), STDERR_FILENO), 0);
+    int rc = team_divide(team, shares);
+    ck_assert_int_ge(dup2(before, STDERR_FILENO), 0);
+    close(before);
+    ck_succeeds(rc);
+    rewind(log);
+    while (fgets(line, sizeof line, log))
+        told += strstr(line, "is worked through in") != NULL;
+    ck_assert_int_eq(fclose(log), 0);
+    return told;
+}
+
+START_TEST(team_that_is_divided_anew_tells_of_parts_when_they_are_news) {
+    static const int large[] = {18, 4}, near[] = {17, 5}, even[] = {11, 11}, other[] = {4, 18};
+    struct net_bench bench;
+    struct memory_needs part;
+    struct memory_needs_options options = {.is_training = 1, .micro_batch = 8};
+    char limit[64];
+    open_team(&bench, NULL, NULL);
+    ck_succeeds(memory_needs(&part, bench.net, device_info(bench.device), &options));
+    net_bench_close(&bench);
+    (void)snprintf(limit, sizeof limit, "global_memory=%llu",
+                   (unsigned long long)(2.1 * (double)part.total));
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limit, 1), 0);
+    open_team(&bench, list_of("#,#"), NULL); /* two parts of each share */
+    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    ck_assert_int_eq(replica_micro_batch(bench.replica), 8);
+    ck_assert_int_eq(parts_told(bench.team, large), 1);
+    ck_assert_int_eq(parts_told(bench.team, near), 0);
+    ck_assert_int_eq(parts_told(bench.team, even), 2);
+    ck_assert_int_eq(parts_told(bench.team, other), 1);
+    net_bench_close(&bench);
+}
+END_TEST
+
 START_TEST(team_goes_on_from_what_another_number_of_devices_learnt) {
     struct net_bench pair, single;
     struct record record = {.stop = 20};
@@ -354,6 +396,7 @@ int main(void) {
     tcase_add_test(tests, team_whose_batch_is_divided_anew_learns_on);
     tcase_add_test(tests, team_that_measures_its_devices_learns_what_one_learns);
     tcase_add_test(tests, team_on_a_device_with_little_memory_works_in_parts_and_learns_the_same);
+    tcase_add_test(tests, team_that_is_divided_anew_tells_of_parts_when_they_are_news);
     tcase_add_test(tests, team_goes_on_from_what_another_number_of_devices_learnt);
     tcase_add_test(tests, team_shares_the_parameters_of_its_first_replica);
     tcase_add_test(tests, team_with_a_loss_that_is_not_finite_says_where_and_updates_nothing);
