@@ -329,6 +329,10 @@ static int count_sharing(struct device *const *devices, int count, const struct 
     return sharing;
 }
 
+static int is_hybrid(const struct team *team) {
+    return team->size > 1 && team->net->options.parallel == PARALLEL_HYBRID;
+}
+
 /* The micro-batch with which the worker's share fits its device, as the config divides it or in
  * more parts. */
 static int plan_micro_batch(const struct worker *worker, int share, int *micro_batch) {
@@ -341,7 +345,9 @@ static int plan_micro_batch(const struct worker *worker, int share, int *micro_b
                                            .truth_kind = o->truth_kind,
                                            .is_floats = o->is_floats,
                                            .mean_by_pixel = o->mean_by_pixel,
-                                           .allocation_limit = o->allocation_limit};
+                                           .allocation_limit = o->allocation_limit,
+                                           .rank = worker->rank,
+                                           .ranks = is_hybrid(team) ? team->size : 0};
     int least = team->net->options.subdivisions < share ? team->net->options.subdivisions : share;
     TRY(memory_fit(&fit, team->net, info, &options, share, least, worker->sharing));
     if (fit.subdivisions > least)
@@ -367,10 +373,6 @@ static int create_worker(struct team *team, int rank) {
     struct worker *worker = &team->workers[rank];
     worker->ranks = malloc((size_t)team->net->options.batch * sizeof *worker->ranks);
     return worker->ranks ? 0 : error_no_memory("a worker", (size_t)team->net->options.batch * 4);
-}
-
-static int is_hybrid(const struct team *team) {
-    return team->size > 1 && team->net->options.parallel == PARALLEL_HYBRID;
 }
 
 /* With parallel=hybrid all have the micro-batch of the largest share, the first one's. */
@@ -403,8 +405,7 @@ static int create_replicas(struct team *team) {
     return 0;
 }
 
-/* The parts of one net, with a micro-batch that fits all devices: what the whole net would take
- * stands for what its parts do. */
+/* The parts of one net, with a micro-batch that fits all devices. */
 static int create_hybrid(struct team *team, struct device *const *devices) {
     struct replica_options options = options_for(team, &team->workers[0]);
     for (int i = 1; i < team->size; i++)

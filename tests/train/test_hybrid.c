@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "net/memory_needs.h"
 #include "train/checkpoint.h"
 
 #include <math.h>
@@ -256,6 +257,55 @@ START_TEST(hybrid_with_a_loss_that_is_not_finite_says_where_and_updates_nothing)
 }
 END_TEST
 
+/* What the plan says that a device of several takes with such a micro-batch. */
+static uint64_t planned(const struct net_bench *bench, int rank, int ranks, int micro_batch) {
+    struct memory_needs needs;
+    struct memory_needs_options options = {
+        .is_training = 1, .micro_batch = micro_batch, .rank = rank, .ranks = ranks};
+    ck_succeeds(memory_needs(&needs, bench->net, device_info(bench->devices[0]), &options));
+    ck_assert_uint_eq(needs.total, needs.parameters + needs.gradients + needs.velocity +
+                                       needs.multipliers + needs.activations + needs.scratch +
+                                       needs.staging + needs.results);
+    return needs.total;
+}
+
+/* After an epoch and its evaluation, when all samples have their room. */
+START_TEST(hybrid_devices_take_what_is_planned_to_the_byte) {
+    struct net_bench bench;
+    struct record record = {.stop = 3};
+    open_team(&bench, _i ? divided_text : hybrid_text, times(3), 0);
+    struct trainer_state state = trainer_start(bench.net);
+    train(&bench, &state, &record);
+    for (int rank = 0; rank < 3; rank++)
+        ck_assert_uint_eq(device_allocated(bench.devices[rank]),
+                          planned(&bench, rank, 3, _i ? 4 : 8));
+    net_bench_close(&bench);
+}
+END_TEST
+
+/* Memory enough for the whole net with the share of 8 on each, but not for its parts. */
+START_TEST(hybrid_devices_with_little_memory_work_in_parts_and_learn_the_same) {
+    struct net_bench bench;
+    struct record record = {0};
+    char limit[64];
+    open_team(&bench, hybrid_text, times(3), 0);
+    uint64_t more = planned(&bench, 2, 3, 8), less = planned(&bench, 2, 3, 4);
+    ck_assert_uint_lt(less, more);
+    ck_assert_uint_lt(planned(&bench, 0, 0, 8), (more + less) / 2);
+    net_bench_close(&bench);
+    (void)snprintf(limit, sizeof limit, "global_memory=%llu",
+                   3 * (unsigned long long)(more + less) / 2);
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limit, 1), 0);
+    open_team(&bench, hybrid_text, times(3), 0);
+    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    ck_assert_int_eq(replica_micro_batch(bench.replica), 4);
+    struct trainer_state state = trainer_start(bench.net);
+    train(&bench, &state, &record);
+    check_same(&record, alone(), "with little memory");
+    net_bench_close(&bench);
+}
+END_TEST
+
 static void refuse(const char *text, const struct team_options *options, const char *message) {
     struct net_bench bench = {0};
     struct device *devices[2] = {NULL, NULL};
@@ -291,6 +341,8 @@ int main(void) {
     tcase_add_test(tests, hybrid_devices_go_on_from_the_checkpoint_of_one);
     tcase_add_test(tests, hybrid_parameters_begin_as_those_of_the_whole_net);
     tcase_add_test(tests, hybrid_with_a_loss_that_is_not_finite_says_where_and_updates_nothing);
+    tcase_add_loop_test(tests, hybrid_devices_take_what_is_planned_to_the_byte, 0, 2);
+    tcase_add_test(tests, hybrid_devices_with_little_memory_work_in_parts_and_learn_the_same);
     tcase_add_test(tests, hybrid_refuses_what_cannot_be_divided_so);
     return suite_run("hybrid", tests);
 }
