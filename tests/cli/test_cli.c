@@ -191,6 +191,35 @@ START_TEST(cli_summary_of_devices_divides_the_batch_and_adds_up) {
 }
 END_TEST
 
+/* Memory for some of the 43 samples of a third of the batch at once, but not for all of them. */
+START_TEST(cli_summary_of_devices_that_share_layers_says_who_has_what) {
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "global_memory=3000M", 1), 0);
+    json_t *json = expect_json(ALEXNET ",0,0 --set net.parallel=hybrid --json");
+    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    json_t *devices = json_object_get(json, "devices");
+    json_int_t outputs = 0, samples = 0;
+    ck_assert_uint_eq(json_array_size(devices), 3);
+    for (size_t i = 0; i < 3; i++) {
+        json_t *device = json_array_get(devices, i);
+        json_int_t own = json_integer_value(json_object_get(device, "samples"));
+        json_int_t micro_batch = json_integer_value(json_object_get(device, "micro_batch"));
+        samples += own;
+        outputs += json_integer_value(json_object_get(json_object_get(device, "outputs"), "fc7"));
+        ck_assert_int_lt(micro_batch, own);
+        ck_assert_int_eq(micro_batch, json_integer_value(json_object_get(json_array_get(devices, 0),
+                                                                         "micro_batch")));
+        ck_assert_int_gt(json_integer_value(json_object_get(device, "left")), 0);
+    }
+    ck_assert_int_eq(samples, 128);
+    ck_assert_int_eq(outputs, 4096);
+    json_decref(json);
+    expect(ALEXNET ",0 --set net.parallel=hybrid", 0, "500 of 1000 outputs of fc8");
+    write_tiny();
+    expect("summary tiny.cfg --batch 4 --devices 0,0 --set net.parallel=hybrid", 2,
+           "parallel=hybrid is not possible");
+}
+END_TEST
+
 START_TEST(cli_devices_lists_what_each_can_do) {
     json_t *json = expect_json("devices --json");
     ck_assert_uint_gt(json_array_size(json), 0);
@@ -510,6 +539,7 @@ int main(void) {
     tcase_add_test(tests, cli_summary_needs_no_device);
     tcase_add_test(tests, cli_summary_of_devices_says_how_the_batch_is_made_to_fit);
     tcase_add_test(tests, cli_summary_of_devices_divides_the_batch_and_adds_up);
+    tcase_add_test(tests, cli_summary_of_devices_that_share_layers_says_who_has_what);
     tcase_add_test(tests, cli_devices_lists_what_each_can_do);
     tcase_add_test(tests, cli_without_an_opencl_platform_says_what_to_install);
     tcase_add_test(tests, cli_train_writes_config_metrics_and_weights_that_test_reads);
