@@ -189,6 +189,24 @@ static int learn_hybrid_micro_batch(struct worker *worker, int done) {
     return replica_backward(worker->replica, is_last ? start_bucket : NULL, worker);
 }
 
+/* Keeps the first samples whose losses are not finite, while they are there, for the whole net to
+ * look into: see report_divergence. */
+static int note_divergence(struct worker *worker) {
+    struct team *team = worker->team;
+    for (int done = 0; done < worker->part.count; done += replica_micro_batch(worker->replica)) {
+        int first = worker->part.first + done, count = micro_batch_count(worker, done);
+        if (all_finite(team->losses + first, count))
+            continue;
+        struct replica *whole = team->replicas[worker->rank];
+        struct samples samples = batch_part(team->dataset, &team->batch, first, count);
+        worker->step.first_sample = (uint32_t)first;
+        atomic_store(&team->diverged, worker->rank + 1);
+        TRY(replica_stage(whole, &samples));
+        return replica_stage_wait(whole);
+    }
+    return 0;
+}
+
 /* Every worker takes part in the rounds of all. */
 static int learn_hybrid_part(struct worker *worker) {
     struct team *team = worker->team;
@@ -201,10 +219,9 @@ static int learn_hybrid_part(struct worker *worker) {
         TRY(learn_hybrid_micro_batch(worker, done));
     if (worker->part.count == 0)
         return learn_nothing(worker);
+    TRY(note_divergence(worker));
     TRY(replica_stage_wait(worker->replica));
     note_sent(worker);
-    if (!all_finite(team->losses + worker->part.first, worker->part.count))
-        atomic_store(&team->diverged, worker->rank + 1);
     return 0;
 }
 
@@ -792,13 +809,23 @@ static int report_failure(const struct team *team) {
     return 0;
 }
 
+/* With parallel=hybrid no device has all layers for its samples; but each has the whole net for
+ * use, which has what was noted of them. */
+static int find_nonfinite(struct team *team, int rank, char *where, size_t size) {
+    struct replica *replica = team->workers[rank].replica;
+    struct step step = team->workers[rank].step;
+    if (team->hybrid) {
+        replica = team->replicas[rank];
+        step.is_training = 0;
+        TRY(replica_refresh(replica));
+        TRY(replica_forward_staged(replica, &step));
+    }
+    return replica_find_nonfinite(replica, &step, where, size);
+}
+
 static int report_divergence(struct team *team, int rank) {
-    struct worker *worker = &team->workers[rank];
     char where[256];
-    int rc =
-        team->hybrid ? replica_find_nonfinite_parameter(team->replicas[0], where, sizeof where) : 0;
-    if (rc == 0)
-        rc = replica_find_nonfinite(worker->replica, &worker->step, where, sizeof where);
+    int rc = find_nonfinite(team, rank, where, sizeof where);
     TRY(rc);
     return error_set(ERROR_NUMERIC,
                      "the loss is not finite; the first that is not is %s; a smaller learning rate "

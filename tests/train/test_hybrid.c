@@ -236,24 +236,38 @@ START_TEST(hybrid_parameters_begin_as_those_of_the_whole_net) {
 }
 END_TEST
 
-START_TEST(hybrid_with_a_loss_that_is_not_finite_says_where_and_updates_nothing) {
+/* Writes a parameter of fc3, the same value everywhere but for one in the second device's rows, has
+ * an iteration fail, and tells that nothing was updated. */
+static void diverge(const char *text, float value, float other, const char *message) {
     struct net_bench bench;
     float values[4 * 20], after[4 * 20];
-    open_team(&bench, hybrid_text, times(2), 0);
+    open_team(&bench, text, times(2), 0);
     int last = bench.net->parameter_count - 2; /* the weights of fc3 */
     for (int i = 0; i < 4 * 20; i++)
-        values[i] = i == 70 ? INFINITY : 1; /* in the second device's rows */
+        values[i] = i == 70 ? other : value;
     ck_succeeds(replica_write_parameter(bench.replica, last, values));
     struct trainer_options options = {.iterations = 1};
     struct trainer_state state = trainer_start(bench.net);
     struct trainer_listener listener = {0};
     ck_fails(trainer_run(bench.team, &pictures.dataset, NULL, &options, &state, &listener),
-             ERROR_NUMERIC,
-             "iteration 1: the loss is not finite; the first that is not is the parameter "
-             "fc3.weight");
+             ERROR_NUMERIC, message);
     ck_succeeds(replica_read_parameter(bench.replica, last, after));
     ck_assert_int_eq(memcmp(values, after, sizeof values), 0);
     net_bench_close(&bench);
+}
+
+START_TEST(hybrid_with_a_loss_that_is_not_finite_says_where_and_updates_nothing) {
+    diverge(hybrid_text, 1, INFINITY,
+            "iteration 1: the loss is not finite; the first that is not is the parameter "
+            "fc3.weight");
+}
+END_TEST
+
+/* Sums beyond the largest float, of parameters below it. */
+START_TEST(hybrid_with_an_output_that_is_not_finite_names_the_layer) {
+    diverge(_i ? divided_text : hybrid_text, 3e38F, 3e38F,
+            "iteration 1: the loss is not finite; the first that is not is the output of layer 7 "
+            "(fc3)");
 }
 END_TEST
 
@@ -341,6 +355,7 @@ int main(void) {
     tcase_add_test(tests, hybrid_devices_go_on_from_the_checkpoint_of_one);
     tcase_add_test(tests, hybrid_parameters_begin_as_those_of_the_whole_net);
     tcase_add_test(tests, hybrid_with_a_loss_that_is_not_finite_says_where_and_updates_nothing);
+    tcase_add_loop_test(tests, hybrid_with_an_output_that_is_not_finite_names_the_layer, 0, 2);
     tcase_add_loop_test(tests, hybrid_devices_take_what_is_planned_to_the_byte, 0, 2);
     tcase_add_test(tests, hybrid_devices_with_little_memory_work_in_parts_and_learn_the_same);
     tcase_add_test(tests, hybrid_refuses_what_cannot_be_divided_so);
