@@ -15,7 +15,7 @@ struct tally {
     const struct memory_needs_options *options;
     struct target target;
     size_t piece_max;
-    int has_samples; /* they come to it from the host */
+    int is_back; /* of a net in parts: no samples come to it, but what other devices send */
 };
 
 /* One allocation, which adds to one kind of memory. */
@@ -68,6 +68,9 @@ static int add_activations(struct tally *tally) {
                             tally->target.device.name);
     for (int i = 0; rc == 0 && i < plan.segments; i++)
         rc = add(tally, &tally->needs->activations, plan.segment_bytes[i], "the activations");
+    if (rc == 0 && tally->is_back)
+        rc = add(tally, &tally->needs->activations, plan.data.output.bytes,
+                 "the activations of other devices");
     memory_plan_free(&plan);
     return rc;
 }
@@ -97,7 +100,7 @@ static int add_staging(struct tally *tally) {
         staging_bytes(tally->net, tally->target.tiling, options->truth_kind, options->is_floats,
                       options->mean_by_pixel);
     for (int i = 0; i < STAGING_SLOTS; i++) {
-        if (tally->has_samples)
+        if (!tally->is_back)
             TRY(add(tally, staging, bytes.samples, "the samples"));
         TRY(add(tally, staging, bytes.views, "the views"));
         TRY(add(tally, staging, bytes.truth, "the truths"));
@@ -108,7 +111,7 @@ static int add_staging(struct tally *tally) {
 /* Adds what a replica of the net takes. */
 static int add_replica(struct memory_needs *out, const struct net *net,
                        const struct device_info *device, const struct memory_needs_options *options,
-                       int has_samples) {
+                       int is_back) {
     struct tally tally = {
         .needs = out,
         .net = net,
@@ -117,7 +120,7 @@ static int add_replica(struct memory_needs *out, const struct net *net,
                    .technique = options->technique,
                    .device = *device},
         .piece_max = memory_plan_piece_max(device, options->allocation_limit),
-        .has_samples = has_samples,
+        .is_back = is_back,
     };
     TRY(add_parameters(&tally));
     TRY(add_activations(&tally));
@@ -133,7 +136,7 @@ static int add_front(struct memory_needs *out, const struct net *net,
     struct net_part part;
     TRY(net_part_front(&part, net));
     options.truth_kind = TRUTH_LABELS; /* it has none */
-    int rc = add_replica(out, part.net, device, &options, 1);
+    int rc = add_replica(out, part.net, device, &options, 0);
     net_part_free(&part);
     return rc;
 }
@@ -144,7 +147,7 @@ static int add_back(struct memory_needs *out, const struct net *net,
     TRY(net_part_back(&part, net, options.rank, options.ranks));
     options.input_gradient = 1;
     options.mean_by_pixel = 0;
-    int rc = add_replica(out, part.net, device, &options, 0);
+    int rc = add_replica(out, part.net, device, &options, 1);
     net_part_free(&part);
     return rc;
 }
@@ -160,7 +163,7 @@ int memory_needs(struct memory_needs *out, const struct net *net, const struct d
         TRY(add_back(out, net, device, own));
         own.is_training = 0;
     }
-    return add_replica(out, net, device, &own, 1);
+    return add_replica(out, net, device, &own, 0);
 }
 
 /* ---- fitting ---- */

@@ -160,18 +160,27 @@ static int micro_batch_count(const struct worker *worker, int done) {
     return count > 0 ? count : 0;
 }
 
+/* The first worker, from this one on, that has samples in its micro-batch from `done` on. */
+static int find_root(const struct team *team, int rank, int done) {
+    while (rank < team->size && micro_batch_count(&team->workers[rank], done) == 0)
+        rank++;
+    return rank < team->size ? rank : HYBRID_NONE;
+}
+
 /* All workers together go through the samples of one after the other. */
 static int run_rounds(struct worker *worker, int done) {
     struct team *team = worker->team;
-    for (int root = 0; root < team->size; root++) {
+    int root = find_root(team, 0, done), next;
+    TRY(hybrid_begin(team->hybrid, worker->rank, micro_batch_count(worker, done) > 0, root));
+    for (; root != HYBRID_NONE; root = next) {
         const struct worker *other = &team->workers[root];
         int first = other->part.first + done, count = micro_batch_count(other, done);
-        if (count == 0)
-            continue;
         struct samples samples = batch_part(team->dataset, &team->batch, first, count);
         struct step step = worker->step;
         step.first_sample = (uint32_t)first;
-        TRY(hybrid_round(team->hybrid, worker->rank, root, &samples, &step, team->losses + first));
+        next = find_root(team, root + 1, done);
+        TRY(hybrid_round(team->hybrid, worker->rank, root, next, &samples, &step,
+                         team->losses + first));
     }
     return 0;
 }
