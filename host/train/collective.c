@@ -2,6 +2,7 @@
 
 #include "base/barrier.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "cl/window.h"
 #include "layers/part.h"
 #include "train/sum.h"
@@ -22,6 +23,8 @@ struct seat {
     struct pane *panes;
     struct mark wanted, fetched; /* the beginning and the end of the last fetching */
     int is_alone;                /* another has given up */
+    struct trace *trace;         /* NULL: none */
+    int row;
 };
 
 struct collective {
@@ -107,6 +110,23 @@ static int find_pane(struct pane **out, struct collective *collective, int rank,
     return 0;
 }
 
+void collective_trace(struct collective *collective, int rank, struct trace *trace, int row) {
+    collective->seats[rank].trace = trace;
+    collective->seats[rank].row = row;
+}
+
+static void show(const struct seat *seat, const char *what, double start) {
+    if (seat->trace)
+        trace_span(seat->trace, seat->row, what, start, clock_seconds());
+}
+
+/* Waits for the others. */
+static void join(struct collective *collective, struct seat *seat) {
+    double start = clock_seconds();
+    seat->is_alone = !barrier_wait(&collective->barrier);
+    show(seat, "wait for the others", start);
+}
+
 /* Shows the buffer to the others, once all kernels before are done, and waits for theirs. Returns 1
  * when all have met, 0 when one has given up: then the buffer stays with the host, where another
  * may still work on it. */
@@ -121,14 +141,14 @@ static int meet(struct collective *collective, int rank, struct buffer *buffer,
     TRY(window_open((*pane)->window, &(*pane)->complete));
     TRY(window_wait((*pane)->window, &values));
     collective->values[rank] = values;
-    seat->is_alone = !barrier_wait(&collective->barrier);
+    join(collective, seat);
     return !seat->is_alone;
 }
 
 /* Waits until nobody works on the buffer any more, and gives it back to the device. */
 static int part(struct collective *collective, int rank, struct pane *pane) {
     struct seat *seat = &collective->seats[rank];
-    seat->is_alone = !barrier_wait(&collective->barrier);
+    join(collective, seat);
     if (seat->is_alone)
         return 0;
     TRY(window_close(pane->window, &pane->returned));
@@ -140,7 +160,9 @@ int collective_sum(struct collective *collective, int rank, struct buffer *buffe
     int have_met = meet(collective, rank, buffer, &pane);
     if (have_met <= 0)
         return have_met;
+    double start = clock_seconds();
     sum_share(collective->values, collective->count, rank, floats);
+    show(&collective->seats[rank], "sum of gradients", start);
     return part(collective, rank, pane);
 }
 
@@ -162,10 +184,12 @@ int collective_gather(struct collective *collective, int rank, struct buffer *bu
     int have_met = meet(collective, rank, buffer, &pane);
     if (have_met <= 0)
         return have_met;
+    double start = clock_seconds();
     for (int from = 0; from < collective->count; from++) {
         if (from != rank)
             copy_rows(collective, rank, from, tiles, rows, tile);
     }
+    show(&collective->seats[rank], "gather of activations", start);
     return part(collective, rank, pane);
 }
 
@@ -189,12 +213,12 @@ int collective_show(struct collective *collective, int rank, struct buffer *buff
     if (seat->is_alone)
         return 0;
     TRY(mark_wait(seat->device, &seat->fetched));
-    seat->is_alone = !barrier_wait(&collective->barrier);
+    join(collective, seat);
     if (seat->is_alone) /* another may still fetch what was shown */
         return 0;
     if (buffer)
         TRY(look(collective, rank, buffer));
-    seat->is_alone = !barrier_wait(&collective->barrier);
+    join(collective, seat);
     return 0;
 }
 

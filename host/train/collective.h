@@ -40,6 +40,9 @@ int collective_fetch(struct collective *collective, int rank, struct buffer *buf
 /* What is enqueued from here on finds there what was fetched last. */
 int collective_await(struct collective *collective, int rank);
 
+/* Shows in that row of a trace what the rank's thread does. */
+void collective_trace(struct collective *collective, int rank, struct trace *trace, int row);
+
 void collective_abort(struct collective *collective);
 
 #endif

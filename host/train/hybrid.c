@@ -1,9 +1,11 @@
 #include "train/hybrid.h"
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "net/net_part.h"
 #include "train/collective.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,8 @@ struct member {
     struct replica *front, *back, *whole;
     struct buffer *inbox; /* what the front of another gave, for its round */
     int32_t *ranks;       /* of a micro-batch's samples */
+    struct trace *trace;  /* NULL: none */
+    int row;
 };
 
 struct hybrid {
@@ -180,10 +184,23 @@ static int fetch(const struct member *member, int root) {
     return collective_fetch(member->hybrid->collective, member->rank, member->inbox, root);
 }
 
+void hybrid_trace(struct hybrid *hybrid, int rank, struct trace *trace, int row) {
+    hybrid->members[rank].trace = trace;
+    hybrid->members[rank].row = row;
+    collective_trace(hybrid->collective, rank, trace, row);
+}
+
+static void show(const struct member *member, const char *what, double start) {
+    if (member->trace)
+        trace_span(member->trace, member->row, what, start, clock_seconds());
+}
+
 int hybrid_begin(struct hybrid *hybrid, int rank, int has_samples, int root) {
     const struct member *member = &hybrid->members[rank];
     struct buffer *output = has_samples ? replica_ends(member->front).output : NULL;
+    double start = clock_seconds();
     TRY(collective_show(hybrid->collective, rank, output));
+    show(member, "wait for the front", start);
     return fetch(member, root);
 }
 
@@ -196,20 +213,35 @@ static int enter(const struct member *member, int root) {
     return buffer_copy(input, member->inbox);
 }
 
-int hybrid_round(struct hybrid *hybrid, int rank, int root, int next, const struct samples *samples,
-                 const struct step *step, float *losses) {
-    struct member *member = &hybrid->members[rank];
+/* The passes of a round. */
+static int pass(const struct member *member, int root, int next, const struct samples *samples,
+                const struct step *step) {
     struct samples truth = {
         .count = samples->count, .labels = samples->labels, .targets = samples->targets};
     TRY(enter(member, root));
     TRY(fetch(member, next));
     TRY(replica_forward(member->back, &truth, step));
-    TRY(replica_backward(member->back, NULL, NULL));
-    if (rank != root)
-        return 0;
+    return replica_backward(member->back, NULL, NULL);
+}
+
+/* What the root has of its round: the gradient of what its front gave, and the losses. */
+static int leave(const struct member *member, float *losses) {
     TRY(buffer_copy(replica_ends(member->front).output_gradient,
                     replica_ends(member->back).input_gradient));
     return replica_results(member->back, losses, member->ranks);
+}
+
+int hybrid_round(struct hybrid *hybrid, int rank, int root, int next, const struct samples *samples,
+                 const struct step *step, float *losses) {
+    const struct member *member = &hybrid->members[rank];
+    double start = clock_seconds();
+    char name[64];
+    TRY(pass(member, root, next, samples, step));
+    if (rank == root)
+        TRY(leave(member, losses));
+    (void)snprintf(name, sizeof name, "round %d", root);
+    show(member, name, start);
+    return 0;
 }
 
 int hybrid_update(struct hybrid *hybrid, int rank, const struct update *update) {

@@ -43,6 +43,10 @@ int hybrid_begin(struct hybrid *hybrid, int rank, int has_samples, int root);
 int hybrid_round(struct hybrid *hybrid, int rank, int root, int next, const struct samples *samples,
                  const struct step *step, float *losses);
 
+/* Shows in that row of a trace what the rank's thread does: its waits for the front, and the
+ * rounds, by their root. */
+void hybrid_trace(struct hybrid *hybrid, int rank, struct trace *trace, int row);
+
 /* Enqueues the update of the rank's rows. */
 int hybrid_update(struct hybrid *hybrid, int rank, const struct update *update);
 

@@ -465,7 +465,7 @@ static int allocate(struct team *team) {
                : error_no_memory("a team", count * sizeof *team->workers);
 }
 
-/* Each device has a group of rows: its queues, and the exchange. */
+/* Each device has a group of rows: its queues, the exchange, and the rounds. */
 static int trace_worker(struct team *team, int rank) {
     struct trace *trace = team->options.trace;
     struct device *device = replica_device(team->replicas[rank]);
@@ -478,6 +478,11 @@ static int trace_worker(struct team *team, int rank) {
     int row = trace_row(trace, group, "exchange");
     TRY(row);
     exchange_trace(team->exchange, rank, trace, row);
+    if (!team->hybrid)
+        return 0;
+    row = trace_row(trace, group, "rounds");
+    TRY(row);
+    hybrid_trace(team->hybrid, rank, trace, row);
     return 0;
 }
 

@@ -506,23 +506,52 @@ START_TEST(cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere) {
 }
 END_TEST
 
-START_TEST(cli_trace_is_json_with_a_group_for_each_device) {
-    write_tiny();
-    (void)trained("train tiny.cfg --devices 0,0 --output traced --trace trace.json");
+static json_t *traced(const char *arguments) {
+    (void)trained(arguments);
     char *path = path_join(directory, "trace.json");
     json_t *events = json_load_file(path, 0, NULL);
     free(path);
     ck_assert(json_is_array(events));
-    int kernels = 0, devices = 0;
+    return events;
+}
+
+/* Events whose name, or the name that they give to a row or a group of rows, has this in it. */
+static int count_events(const json_t *events, const char *text) {
+    int found = 0;
     for (size_t i = 0; i < json_array_size(events); i++) {
         const json_t *event = json_array_get(events, i);
         const char *name = json_string_value(json_object_get(event, "name"));
         const char *of = json_string_value(json_object_get(json_object_get(event, "args"), "name"));
-        kernels += strstr(name, "fc1: ") != NULL;
-        devices += of && strstr(of, ": device 0, ") != NULL;
+        found += strstr(of ? of : name, text) != NULL;
     }
-    ck_assert_int_eq(devices, 2);
-    ck_assert_int_ge(kernels, 2 * 2 * 6); /* there and back, on two devices, in 6 iterations */
+    return found;
+}
+
+START_TEST(cli_trace_is_json_with_a_group_for_each_device) {
+    write_tiny();
+    json_t *events = traced("train tiny.cfg --devices 0,0 --output traced --trace trace.json");
+    ck_assert_int_eq(count_events(events, ": device 0, "), 2);
+    /* There and back, on two devices, in 6 iterations. */
+    ck_assert_int_ge(count_events(events, "fc1: "), 2 * 2 * 6);
+    ck_assert_int_eq(count_events(events, "rounds"), 0);
+    json_decref(events);
+}
+END_TEST
+
+/* Three epochs of a batch of 4, in two rounds, and one of 1, in a single one. */
+START_TEST(cli_trace_shows_the_rounds_of_devices_that_share_layers) {
+    write_file("shared.cfg",
+               "[net]\ninputs=2\nbatch=4\nepochs=3\nlearning_rate=0.1\nparallel=hybrid\n"
+               "[data]\ntrain=pairs.csv\ntest=pairs.csv\n"
+               "[convolutional]\nfilters=3\nsize=1\n[connected]\noutput=4\n"
+               "[connected]\noutput=2\nactivation=linear\n[cost]\n");
+    write_file("pairs.csv", "a,b,y,z\n0,0,1,0\n1,0,3,1\n0,1,0,0\n1,1,2,1\n.5,.5,1.5,0\n");
+    json_t *events = traced("train shared.cfg --devices 0,0 --output shared --trace trace.json");
+    ck_assert_int_eq(count_events(events, "rounds"), 2);
+    ck_assert_int_eq(count_events(events, "wait for the front"), 2 * 6);
+    ck_assert_int_eq(count_events(events, "round 0") + count_events(events, "round 1"), 2 * 9);
+    ck_assert_int_eq(count_events(events, "gather of activations"), 2 * 2 * 9);
+    ck_assert_int_eq(count_events(events, "sum of gradients"), 2 * 2 * 9);
     json_decref(events);
 }
 END_TEST
@@ -559,6 +588,7 @@ int main(void) {
     tcase_add_test(tests, cli_devices_and_split_that_do_not_go_say_why);
     tcase_add_test(tests, cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere);
     tcase_add_test(tests, cli_trace_is_json_with_a_group_for_each_device);
+    tcase_add_test(tests, cli_trace_shows_the_rounds_of_devices_that_share_layers);
     int status = suite_run("cli", tests);
     char command[64];
     (void)snprintf(command, sizeof command, "rm -rf %s", directory);
