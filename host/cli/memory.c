@@ -47,8 +47,8 @@ static int plan_row(struct memory_report *report, const struct net *net, int i,
     row->replicas = count_same(choices, report->count, choices[i].index);
     if (own.ranks)
         TRY(net_part_back(&row->back, net, i, own.ranks));
-    return memory_fit(&row->fit, net, &row->device, &own, own.ranks ? even + !!more : row->samples,
-                      report->least, row->replicas);
+    return memory_fit(&row->fit, net, &row->device, &own,
+                      own.ranks ? even + (more > 0) : row->samples, report->least, row->replicas);
 }
 
 /* Devices that share the layers go through their samples in step: as many at once as fit all. */

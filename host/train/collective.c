@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A buffer that a device has met with before. */
+/* A buffer that a device has met with, or shown, before. */
 struct pane {
     struct pane *next;
     struct buffer *buffer;
