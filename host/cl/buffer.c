@@ -143,7 +143,7 @@ int buffer_transfer(struct buffer *buffer, size_t bytes, const void *data, const
     CL_TRY(device, clEnqueueWriteBuffer(device->transfers, buffer->memory, CL_FALSE, 0, bytes, data,
                                         earlier ? 1 : 0, earlier ? &earlier : NULL, wanted));
     if (device->is_profiling && (!sent || clRetainEvent(event) == CL_SUCCESS))
-        device_note(device, QUEUE_TRANSFERS, event, "samples", NULL);
+        device_note(device, QUEUE_TRANSFERS, event, "transfer", NULL);
     if (sent) {
         mark_free(sent);
         sent->event = event;

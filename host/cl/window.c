@@ -149,3 +149,10 @@ int window_close(struct window *window, struct mark *closed) {
     CL_TRY(device, clFlush(device->transfers));
     return 0;
 }
+
+void window_leave(struct window *window) {
+    assert(window->is_open && window->pinned);
+    window->is_open = 0;
+    (void)clReleaseEvent(window->ready);
+    window->ready = NULL;
+}

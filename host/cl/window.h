@@ -27,4 +27,8 @@ int window_wait(struct window *window, void **content);
 /* Enqueues giving it back as the host has left it; *closed then marks the end of that. */
 int window_close(struct window *window, struct mark *closed);
 
+/* Closes one that copies without giving anything back: the device may have gone on with the buffer
+ * meanwhile. The content stays as it is until the next opening. */
+void window_leave(struct window *window);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "data/dataset.h"
+#include "layers/part.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,20 +35,53 @@ static struct device_info info_of(struct device_info whole, struct device_choice
     return whole;
 }
 
+/* `options` are those that all rows share. */
+static int plan_row(struct memory_report *report, const struct net *net, int i,
+                    const struct device_choice *choices,
+                    const struct memory_needs_options *options) {
+    struct memory_row *row = &report->rows[i];
+    struct memory_needs_options own = *options;
+    int even = report->batch / report->count, more = report->batch % report->count;
+    own.rank = i;
+    row->samples = even + (i < more);
+    row->replicas = count_same(choices, report->count, choices[i].index);
+    if (own.ranks)
+        TRY(net_part_back(&row->back, net, i, own.ranks));
+    return memory_fit(&row->fit, net, &row->device, &own,
+                      own.ranks ? even + (more > 0) : row->samples, report->least, row->replicas);
+}
+
+/* Devices that share the layers go through their samples in step: as many at once as fit all. */
+static int keep_step(struct memory_report *report, const struct net *net,
+                     const struct memory_needs_options *options) {
+    struct memory_needs_options own = *options;
+    own.micro_batch = report->rows[0].fit.micro_batch;
+    for (int i = 1; i < report->count; i++) {
+        int micro_batch = report->rows[i].fit.micro_batch;
+        own.micro_batch = micro_batch < own.micro_batch ? micro_batch : own.micro_batch;
+    }
+    for (int i = 0; i < report->count; i++) {
+        struct memory_row *row = &report->rows[i];
+        own.rank = i;
+        row->fit.micro_batch = own.micro_batch;
+        row->fit.subdivisions = (row->samples + own.micro_batch - 1) / own.micro_batch;
+        TRY(memory_needs(&row->fit.needs, net, &row->device, &own));
+    }
+    return 0;
+}
+
 static int plan_rows(struct memory_report *report, const struct net *net,
                      const struct device_choice *choices, const struct device_info *devices) {
     struct memory_needs_options options = options_for(net);
-    int even = report->batch / report->count, more = report->batch % report->count;
+    int is_hybrid = net->options.parallel == PARALLEL_HYBRID && report->count > 1;
+    options.ranks = is_hybrid ? report->count : 0;
     for (int i = 0; i < report->count; i++) {
         struct memory_row *row = &report->rows[i];
         row->choice = choices[i];
         row->device = info_of(devices[choices[i].index], choices[i]);
-        row->samples = even + (i < more);
-        row->replicas = count_same(choices, report->count, choices[i].index);
-        TRY(memory_fit(&row->fit, net, &row->device, &options, row->samples, report->least,
-                       row->replicas));
+        TRY(plan_row(report, net, i, choices, &options));
     }
-    return 0;
+    return is_hybrid ? keep_step(report, net, &options) : 0;
 }
 
 static int fill(struct memory_report *report, const struct net *net,
@@ -81,6 +115,8 @@ int memory_report_create(struct memory_report *report, const struct net *net, co
 }
 
 void memory_report_free(struct memory_report *report) {
+    for (int i = 0; report->rows && i < report->count; i++)
+        net_part_free(&report->rows[i].back);
     free(report->rows);
     *report = (struct memory_report){0};
 }
@@ -142,6 +178,19 @@ static void print_parts(const struct memory_report *report, const struct memory_
                      fit->subdivisions > report->least ? ", so that they fit" : "");
 }
 
+/* Whether a device has some outputs of this layer alone. */
+static int is_divided(const struct net *back, int i) {
+    return i + 1 < back->count && back->nodes[i + 1].layer.type == &layer_gather;
+}
+
+static void print_outputs(const struct net *back) {
+    for (int i = 0; back && i < back->count; i++) {
+        if (is_divided(back, i))
+            (void)printf("  %d of %d outputs of %s\n", back->nodes[i].layer.plan.output.c,
+                         back->nodes[i + 1].layer.plan.output.c, back->nodes[i].name);
+    }
+}
+
 static void print_limit(const struct memory_row *row) {
     char note[96] = "";
     if (row->fit.limit == UINT64_MAX) {
@@ -163,6 +212,7 @@ static void print_row(const struct memory_report *report, const struct memory_ro
     (void)printf("\nDevice %s: %s\n", choice_text(text, sizeof text, row->choice),
                  row->device.name);
     print_parts(report, row);
+    print_outputs(row->back.net);
     for (int k = 0; k < KINDS; k++) {
         if (k == KINDS - 1) /* the total */
             (void)printf("  ---------------------------\n");
@@ -182,6 +232,16 @@ void memory_report_print(const struct memory_report *report) {
         print_row(report, &report->rows[i]);
 }
 
+static json_t *outputs_json(const struct net *back) {
+    json_t *outputs = json_object();
+    for (int i = 0; outputs && i < back->count; i++) {
+        if (is_divided(back, i))
+            (void)json_object_set_new(outputs, back->nodes[i].name,
+                                      json_integer(back->nodes[i].layer.plan.output.c));
+    }
+    return outputs;
+}
+
 static json_t *row_json(const struct memory_row *row) {
     const struct memory_fit *fit = &row->fit;
     json_t *object = json_pack(
@@ -195,6 +255,8 @@ static json_t *row_json(const struct memory_row *row) {
     for (int k = 0; object && k < KINDS; k++)
         (void)json_object_set_new(object, kinds[k].key,
                                   json_integer((json_int_t)bytes_of(&fit->needs, &kinds[k])));
+    if (object && row->back.net)
+        (void)json_object_set_new(object, "outputs", outputs_json(row->back.net));
     int is_known = object && fit->limit != UINT64_MAX;
     if (object) {
         (void)json_object_set_new(object, "limit",

@@ -4,6 +4,7 @@
 
 #include "cl/device.h"
 #include "net/memory_needs.h"
+#include "net/net_part.h"
 
 #include <jansson.h>
 
@@ -14,6 +15,7 @@ struct memory_row {
     int samples;  /* its share of the batch */
     int replicas; /* on the same device, which share its memory */
     struct memory_fit fit;
+    struct net_part back; /* its rows, with parallel=hybrid; else without a net */
 };
 
 struct memory_report {
@@ -22,8 +24,9 @@ struct memory_report {
     int batch, least; /* samples, and the parts that the config asks for */
 };
 
-/* Plans training on the devices that a --devices list names, the batch divided evenly. Opens none.
- * ERROR_DEVICE when one is too small. Free with memory_report_free. */
+/* Plans training on the devices that a --devices list names, the batch divided evenly, or with
+ * parallel=hybrid the layers too. Opens none. ERROR_DEVICE when one is too small. Free with
+ * memory_report_free, before the net. */
 int memory_report_create(struct memory_report *report, const struct net *net, const char *list);
 void memory_report_free(struct memory_report *report);
 

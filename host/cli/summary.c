@@ -133,7 +133,9 @@ const struct command command_summary = {
     .help =
         "Prints a config's layers: shapes, parameters, multiply-adds, memory. Needs no device.\n"
         "With --devices also what training takes of each device's memory, and into how many\n"
-        "parts a device's share of the batch is divided to fit; nothing is allocated.",
+        "parts a device's share of the batch is divided to fit; with parallel=hybrid which share "
+        "of\n"
+        "each fully connected layer it has, too. Nothing is allocated.",
     .flags = flag_table,
     .run = run,
 };

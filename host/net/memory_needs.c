@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "net/memory_plan.h"
+#include "net/net_part.h"
 #include "net/parameter_layout.h"
 #include "net/staging.h"
 
@@ -14,6 +15,7 @@ struct tally {
     const struct memory_needs_options *options;
     struct target target;
     size_t piece_max;
+    int is_back; /* of a net in parts: no samples come to it, but what other devices send */
 };
 
 /* One allocation, which adds to one kind of memory. */
@@ -66,6 +68,9 @@ static int add_activations(struct tally *tally) {
                             tally->target.device.name);
     for (int i = 0; rc == 0 && i < plan.segments; i++)
         rc = add(tally, &tally->needs->activations, plan.segment_bytes[i], "the activations");
+    if (rc == 0 && tally->is_back)
+        rc = add(tally, &tally->needs->activations, plan.data.output.bytes,
+                 "the activations of other devices");
     memory_plan_free(&plan);
     return rc;
 }
@@ -95,26 +100,28 @@ static int add_staging(struct tally *tally) {
         staging_bytes(tally->net, tally->target.tiling, options->truth_kind, options->is_floats,
                       options->mean_by_pixel);
     for (int i = 0; i < STAGING_SLOTS; i++) {
-        TRY(add(tally, staging, bytes.samples, "the samples"));
+        if (!tally->is_back)
+            TRY(add(tally, staging, bytes.samples, "the samples"));
         TRY(add(tally, staging, bytes.views, "the views"));
         TRY(add(tally, staging, bytes.truth, "the truths"));
     }
     return add(tally, staging, bytes.mean, "the mean");
 }
 
-int memory_needs(struct memory_needs *out, const struct net *net, const struct device_info *device,
-                 const struct memory_needs_options *options) {
-    int micro_batch = options->micro_batch ? options->micro_batch : net_micro_batch(net);
+/* Adds what a replica of the net takes. */
+static int add_replica(struct memory_needs *out, const struct net *net,
+                       const struct device_info *device, const struct memory_needs_options *options,
+                       int is_back) {
     struct tally tally = {
         .needs = out,
         .net = net,
         .options = options,
-        .target = {.tiling = tiling_for_batch(micro_batch),
+        .target = {.tiling = tiling_for_batch(options->micro_batch),
                    .technique = options->technique,
                    .device = *device},
         .piece_max = memory_plan_piece_max(device, options->allocation_limit),
+        .is_back = is_back,
     };
-    *out = (struct memory_needs){0};
     TRY(add_parameters(&tally));
     TRY(add_activations(&tally));
     TRY(add_scratch(&tally));
@@ -122,6 +129,41 @@ int memory_needs(struct memory_needs *out, const struct net *net, const struct d
     size_t padded = (size_t)tally.target.tiling.tiles * (size_t)tally.target.tiling.tile;
     TRY(add(&tally, &out->results, padded * sizeof(float), "the losses"));
     return add(&tally, &out->results, padded * sizeof(int32_t), "the ranks");
+}
+
+static int add_front(struct memory_needs *out, const struct net *net,
+                     const struct device_info *device, struct memory_needs_options options) {
+    struct net_part part;
+    TRY(net_part_front(&part, net));
+    options.truth_kind = TRUTH_LABELS; /* it has none */
+    int rc = add_replica(out, part.net, device, &options, 0);
+    net_part_free(&part);
+    return rc;
+}
+
+static int add_back(struct memory_needs *out, const struct net *net,
+                    const struct device_info *device, struct memory_needs_options options) {
+    struct net_part part;
+    TRY(net_part_back(&part, net, options.rank, options.ranks));
+    options.input_gradient = 1;
+    options.mean_by_pixel = 0;
+    int rc = add_replica(out, part.net, device, &options, 1);
+    net_part_free(&part);
+    return rc;
+}
+
+int memory_needs(struct memory_needs *out, const struct net *net, const struct device_info *device,
+                 const struct memory_needs_options *options) {
+    struct memory_needs_options own = *options;
+    if (own.micro_batch == 0)
+        own.micro_batch = net_micro_batch(net);
+    *out = (struct memory_needs){0};
+    if (own.ranks > 0) {
+        TRY(add_front(out, net, device, own));
+        TRY(add_back(out, net, device, own));
+        own.is_training = 0;
+    }
+    return add_replica(out, net, device, &own, 0);
 }
 
 /* ---- fitting ---- */

@@ -16,6 +16,7 @@ struct memory_needs_options {
     int is_floats;           /* samples come as floats, not as bytes of frames */
     int mean_by_pixel;       /* a mean for each pixel of a frame */
     size_t allocation_limit; /* lowers the device's largest allocation; 0: as the device says */
+    int rank, ranks; /* one of so many devices that share the layers: parallel=hybrid; 0: alone */
 };
 
 enum { MEMORY_NAME = 96 };
@@ -32,8 +33,9 @@ struct memory_needs {
     char largest_name[MEMORY_NAME];
 };
 
-/* What replica_create and the first samples allocate, to the byte. A tensor above the largest
- * allocation is ERROR_DEVICE, naming it. */
+/* What replica_create and the first samples allocate, to the byte; or, of one rank of several, what
+ * hybrid_create does: the front, its rows of the back, and the whole net for use. A tensor above
+ * the largest allocation is ERROR_DEVICE, naming it. */
 int memory_needs(struct memory_needs *out, const struct net *net, const struct device_info *device,
                  const struct memory_needs_options *options);
 
@@ -45,8 +47,9 @@ struct memory_fit {
     struct memory_needs needs;
 };
 
-/* Finds the fewest parts, `least` or more, of a share of `samples` with which `replicas` replicas,
- * all alike, fit the device together, each buffer within its largest allocation. A device that
+/* Finds the fewest parts, `least` or more, of a share of `samples` with which `replicas` replicas
+ * fit the device together, each in an equal part of its memory and each buffer within its largest
+ * allocation. A device that
  * does not say how much it has (0) has enough. ERROR_DEVICE names the device, and what not even a
  * single sample leaves room for. options->micro_batch is not looked at. */
 int memory_fit(struct memory_fit *out, const struct net *net, const struct device_info *device,

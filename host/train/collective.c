@@ -2,6 +2,7 @@
 
 #include "base/barrier.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "cl/window.h"
 #include "layers/part.h"
 #include "train/sum.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A buffer that a device has met with before. */
+/* A buffer that a device has met with, or shown, before. */
 struct pane {
     struct pane *next;
     struct buffer *buffer;
@@ -20,13 +21,17 @@ struct pane {
 struct seat {
     struct device *device;
     struct pane *panes;
-    int is_alone; /* another has given up */
+    struct mark wanted, fetched; /* the beginning and the end of the last fetching */
+    int is_alone;                /* another has given up */
+    struct trace *trace;         /* NULL: none */
+    int row;
 };
 
 struct collective {
     int count, copies;
     struct seat *seats;
     float **values; /* [count], of the buffers that are met with */
+    float **shown;  /* [count], NULL: nothing */
     struct barrier barrier;
 };
 
@@ -39,7 +44,8 @@ int collective_create(struct collective **out, struct device *const *devices, in
     collective->copies = copies;
     collective->seats = calloc((size_t)count, sizeof *collective->seats);
     collective->values = calloc((size_t)count, sizeof(float *));
-    collective->count = collective->seats && collective->values ? count : 0;
+    collective->shown = calloc((size_t)count, sizeof(float *));
+    collective->count = collective->seats && collective->values && collective->shown ? count : 0;
     if (collective->count == 0) {
         collective_free(collective);
         return error_no_memory("what devices do together", (size_t)count);
@@ -57,24 +63,34 @@ static void free_pane(struct pane *pane) {
     free(pane);
 }
 
+static void free_seat(struct seat *seat) {
+    while (seat->panes) {
+        struct pane *pane = seat->panes;
+        seat->panes = pane->next;
+        free_pane(pane);
+    }
+    mark_free(&seat->wanted);
+    mark_free(&seat->fetched);
+}
+
 void collective_free(struct collective *collective) {
     if (!collective)
         return;
-    for (int i = 0; collective->seats && i < collective->count; i++) {
-        while (collective->seats[i].panes) {
-            struct pane *pane = collective->seats[i].panes;
-            collective->seats[i].panes = pane->next;
-            free_pane(pane);
-        }
-    }
+    error_hold(); /* one may still read what another shows */
+    for (int i = 0; i < collective->count; i++)
+        (void)mark_wait(collective->seats[i].device, &collective->seats[i].fetched);
+    error_release();
+    for (int i = 0; i < collective->count; i++)
+        free_seat(&collective->seats[i]);
     barrier_destroy(&collective->barrier);
     free(collective->seats);
     free(collective->values);
+    free(collective->shown);
     free(collective);
 }
 
 static int find_pane(struct pane **out, struct collective *collective, int rank,
-                     struct buffer *buffer) {
+                     struct buffer *buffer, int copies) {
     struct seat *seat = &collective->seats[rank];
     for (*out = seat->panes; *out; *out = (*out)->next) {
         if ((*out)->buffer == buffer)
@@ -83,7 +99,7 @@ static int find_pane(struct pane **out, struct collective *collective, int rank,
     struct pane *pane = calloc(1, sizeof *pane);
     if (!pane)
         return error_no_memory("what devices do together", sizeof *pane);
-    int rc = window_create(&pane->window, buffer, collective->copies);
+    int rc = window_create(&pane->window, buffer, copies);
     if (rc < 0) {
         free_pane(pane);
         return rc;
@@ -92,6 +108,23 @@ static int find_pane(struct pane **out, struct collective *collective, int rank,
     pane->next = seat->panes;
     *out = seat->panes = pane;
     return 0;
+}
+
+void collective_trace(struct collective *collective, int rank, struct trace *trace, int row) {
+    collective->seats[rank].trace = trace;
+    collective->seats[rank].row = row;
+}
+
+static void show(const struct seat *seat, const char *what, double start) {
+    if (seat->trace)
+        trace_span(seat->trace, seat->row, what, start, clock_seconds());
+}
+
+/* Waits for the others. */
+static void join(struct collective *collective, struct seat *seat) {
+    double start = clock_seconds();
+    seat->is_alone = !barrier_wait(&collective->barrier);
+    show(seat, "wait for the others", start);
 }
 
 /* Shows the buffer to the others, once all kernels before are done, and waits for theirs. Returns 1
@@ -103,19 +136,19 @@ static int meet(struct collective *collective, int rank, struct buffer *buffer,
     void *values;
     if (seat->is_alone)
         return 0;
-    TRY(find_pane(pane, collective, rank, buffer));
+    TRY(find_pane(pane, collective, rank, buffer, collective->copies));
     TRY(device_mark(seat->device, &(*pane)->complete));
     TRY(window_open((*pane)->window, &(*pane)->complete));
     TRY(window_wait((*pane)->window, &values));
     collective->values[rank] = values;
-    seat->is_alone = !barrier_wait(&collective->barrier);
+    join(collective, seat);
     return !seat->is_alone;
 }
 
 /* Waits until nobody works on the buffer any more, and gives it back to the device. */
 static int part(struct collective *collective, int rank, struct pane *pane) {
     struct seat *seat = &collective->seats[rank];
-    seat->is_alone = !barrier_wait(&collective->barrier);
+    join(collective, seat);
     if (seat->is_alone)
         return 0;
     TRY(window_close(pane->window, &pane->returned));
@@ -127,18 +160,9 @@ int collective_sum(struct collective *collective, int rank, struct buffer *buffe
     int have_met = meet(collective, rank, buffer, &pane);
     if (have_met <= 0)
         return have_met;
+    double start = clock_seconds();
     sum_share(collective->values, collective->count, rank, floats);
-    return part(collective, rank, pane);
-}
-
-int collective_broadcast(struct collective *collective, int rank, struct buffer *buffer,
-                         size_t floats, int root) {
-    struct pane *pane;
-    int have_met = meet(collective, rank, buffer, &pane);
-    if (have_met <= 0)
-        return have_met;
-    if (rank != root)
-        memcpy(collective->values[rank], collective->values[root], floats * sizeof(float));
+    show(&collective->seats[rank], "sum of gradients", start);
     return part(collective, rank, pane);
 }
 
@@ -160,11 +184,56 @@ int collective_gather(struct collective *collective, int rank, struct buffer *bu
     int have_met = meet(collective, rank, buffer, &pane);
     if (have_met <= 0)
         return have_met;
+    double start = clock_seconds();
     for (int from = 0; from < collective->count; from++) {
         if (from != rank)
             copy_rows(collective, rank, from, tiles, rows, tile);
     }
+    show(&collective->seats[rank], "gather of activations", start);
     return part(collective, rank, pane);
+}
+
+/* ---- showing and fetching ---- */
+
+/* Reads the buffer into memory of the host. */
+static int look(struct collective *collective, int rank, struct buffer *buffer) {
+    struct pane *pane;
+    void *values;
+    TRY(find_pane(&pane, collective, rank, buffer, 1));
+    TRY(device_mark(collective->seats[rank].device, &pane->complete));
+    TRY(window_open(pane->window, &pane->complete));
+    TRY(window_wait(pane->window, &values));
+    window_leave(pane->window);
+    collective->shown[rank] = values;
+    return 0;
+}
+
+int collective_show(struct collective *collective, int rank, struct buffer *buffer) {
+    struct seat *seat = &collective->seats[rank];
+    if (seat->is_alone)
+        return 0;
+    TRY(mark_wait(seat->device, &seat->fetched));
+    join(collective, seat);
+    if (seat->is_alone) /* another may still fetch what was shown */
+        return 0;
+    if (buffer)
+        TRY(look(collective, rank, buffer));
+    join(collective, seat);
+    return 0;
+}
+
+int collective_fetch(struct collective *collective, int rank, struct buffer *buffer, int root) {
+    struct seat *seat = &collective->seats[rank];
+    if (seat->is_alone)
+        return 0;
+    TRY(device_mark(seat->device, &seat->wanted));
+    return buffer_transfer(buffer, buffer_bytes(buffer), collective->shown[root], &seat->wanted,
+                           &seat->fetched);
+}
+
+int collective_await(struct collective *collective, int rank) {
+    struct seat *seat = &collective->seats[rank];
+    return device_wait_for(seat->device, &seat->fetched);
 }
 
 void collective_abort(struct collective *collective) {

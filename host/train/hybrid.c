@@ -1,9 +1,11 @@
 #include "train/hybrid.h"
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "net/net_part.h"
 #include "train/collective.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +15,10 @@ struct member {
     int rank;
     struct net_part part; /* its rows of the back */
     struct replica *front, *back, *whole;
-    int32_t *ranks; /* of a micro-batch's samples */
+    struct buffer *inbox; /* what the front of another gave, for its round */
+    int32_t *ranks;       /* of a micro-batch's samples */
+    struct trace *trace;  /* NULL: none */
+    int row;
 };
 
 struct hybrid {
@@ -105,6 +110,8 @@ static int create_member(struct hybrid *hybrid, int rank, struct device *device,
     back.bucket_bytes = 0;
     back.others = (struct layer_others){.context = member, .sum = sum, .gather = gather};
     TRY(replica_create(&member->back, member->part.net, device, &back));
+    TRY(buffer_create(&member->inbox, device, buffer_bytes(replica_ends(member->back).input),
+                      "activations of other devices"));
     whole.is_training = 0;
     whole.store =
         (struct replica_store){.context = hybrid, .read = read_whole, .write = write_whole};
@@ -152,6 +159,7 @@ void hybrid_free(struct hybrid *hybrid) {
         replica_free(member->back);
         replica_free(member->whole);
         net_part_free(&member->part);
+        buffer_free(member->inbox);
         free(member->ranks);
     }
     net_part_free(&hybrid->front);
@@ -169,21 +177,71 @@ struct replica *hybrid_whole(const struct hybrid *hybrid, int rank) {
 
 /* ---- learning ---- */
 
-int hybrid_round(struct hybrid *hybrid, int rank, int root, const struct samples *samples,
-                 const struct step *step, float *losses) {
-    struct member *member = &hybrid->members[rank];
-    struct replica_ends front = replica_ends(member->front), back = replica_ends(member->back);
+/* Begins to fetch what the front of rank `root` gave. */
+static int fetch(const struct member *member, int root) {
+    if (root == member->rank || root == HYBRID_NONE)
+        return 0;
+    return collective_fetch(member->hybrid->collective, member->rank, member->inbox, root);
+}
+
+void hybrid_trace(struct hybrid *hybrid, int rank, struct trace *trace, int row) {
+    hybrid->members[rank].trace = trace;
+    hybrid->members[rank].row = row;
+    collective_trace(hybrid->collective, rank, trace, row);
+}
+
+static void show(const struct member *member, const char *what, double start) {
+    if (member->trace)
+        trace_span(member->trace, member->row, what, start, clock_seconds());
+}
+
+int hybrid_begin(struct hybrid *hybrid, int rank, int has_samples, int root) {
+    const struct member *member = &hybrid->members[rank];
+    struct buffer *output = has_samples ? replica_ends(member->front).output : NULL;
+    double start = clock_seconds();
+    TRY(collective_show(hybrid->collective, rank, output));
+    show(member, "wait for the front", start);
+    return fetch(member, root);
+}
+
+/* Brings what the front of rank `root` gave to the back. */
+static int enter(const struct member *member, int root) {
+    struct buffer *input = replica_ends(member->back).input;
+    if (root == member->rank)
+        return buffer_copy(input, replica_ends(member->front).output);
+    TRY(collective_await(member->hybrid->collective, member->rank));
+    return buffer_copy(input, member->inbox);
+}
+
+/* The passes of a round. */
+static int pass(const struct member *member, int root, int next, const struct samples *samples,
+                const struct step *step) {
     struct samples truth = {
         .count = samples->count, .labels = samples->labels, .targets = samples->targets};
-    if (rank == root)
-        TRY(buffer_copy(back.input, front.output));
-    TRY(collective_broadcast(hybrid->collective, rank, back.input, back.input_floats, root));
+    TRY(enter(member, root));
+    TRY(fetch(member, next));
     TRY(replica_forward(member->back, &truth, step));
-    TRY(replica_backward(member->back, NULL, NULL));
-    if (rank != root)
-        return 0;
-    TRY(buffer_copy(front.output_gradient, back.input_gradient));
+    return replica_backward(member->back, NULL, NULL);
+}
+
+/* What the root has of its round: the gradient of what its front gave, and the losses. */
+static int leave(const struct member *member, float *losses) {
+    TRY(buffer_copy(replica_ends(member->front).output_gradient,
+                    replica_ends(member->back).input_gradient));
     return replica_results(member->back, losses, member->ranks);
+}
+
+int hybrid_round(struct hybrid *hybrid, int rank, int root, int next, const struct samples *samples,
+                 const struct step *step, float *losses) {
+    const struct member *member = &hybrid->members[rank];
+    double start = clock_seconds();
+    char name[64];
+    TRY(pass(member, root, next, samples, step));
+    if (rank == root)
+        TRY(leave(member, losses));
+    (void)snprintf(name, sizeof name, "round %d", root);
+    show(member, name, start);
+    return 0;
 }
 
 int hybrid_update(struct hybrid *hybrid, int rank, const struct update *update) {

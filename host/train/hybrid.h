@@ -4,7 +4,8 @@
  *
  * The scheme is (b) of A. Krizhevsky, "One weird trick for parallelizing convolutional neural
  * networks" (2014): in rounds, one device after another sends what its front gave to all, which
- * compute the back for these samples and send back its gradient.
+ * compute the back for these samples and send back its gradient. What the next round is about is
+ * sent while this one computes.
  */
 #ifndef TRAIN_HYBRID_H
 #define TRAIN_HYBRID_H
@@ -29,11 +30,22 @@ struct replica *hybrid_front(const struct hybrid *hybrid, int rank);
  * whole, and written they go to all parts. Before use: replica_refresh. */
 struct replica *hybrid_whole(const struct hybrid *hybrid, int rank);
 
+enum { HYBRID_NONE = -1 };
+
+/* Before the rounds of a micro-batch, of which that of rank `root` is the first (HYBRID_NONE: there
+ * is none): shows the others what the rank's front gave, if it has samples. */
+int hybrid_begin(struct hybrid *hybrid, int rank, int has_samples, int root);
+
 /* A round: the forward and backward pass of the back for the samples that the front of rank `root`
- * has just seen, of which the truth counts. Each rank's thread calls it, for each round, in order.
- * The root gets the loss of each sample. */
-int hybrid_round(struct hybrid *hybrid, int rank, int root, const struct samples *samples,
+ * has seen before hybrid_begin, of which the truth counts. Meanwhile what the front of rank `next`
+ * gave is on its way, for the next round (HYBRID_NONE: there is none). Each rank's thread calls it,
+ * for each round, in order. The root gets the loss of each sample. */
+int hybrid_round(struct hybrid *hybrid, int rank, int root, int next, const struct samples *samples,
                  const struct step *step, float *losses);
+
+/* Shows in that row of a trace what the rank's thread does: its waits for the front, and the
+ * rounds, by their root. */
+void hybrid_trace(struct hybrid *hybrid, int rank, struct trace *trace, int row);
 
 /* Enqueues the update of the rank's rows. */
 int hybrid_update(struct hybrid *hybrid, int rank, const struct update *update);

@@ -148,18 +148,27 @@ static int micro_batch_count(const struct worker *worker, int done) {
     return count > 0 ? count : 0;
 }
 
+/* The first worker, from this one on, that has samples in its micro-batch from `done` on. */
+static int find_root(const struct team *team, int rank, int done) {
+    while (rank < team->size && micro_batch_count(&team->workers[rank], done) == 0)
+        rank++;
+    return rank < team->size ? rank : HYBRID_NONE;
+}
+
 /* All workers together go through the samples of one after the other. */
 static int run_rounds(struct worker *worker, int done) {
     struct team *team = worker->team;
-    for (int root = 0; root < team->size; root++) {
+    int root = find_root(team, 0, done), next;
+    TRY(hybrid_begin(team->hybrid, worker->rank, micro_batch_count(worker, done) > 0, root));
+    for (; root != HYBRID_NONE; root = next) {
         const struct worker *other = &team->workers[root];
         int first = other->part.first + done, count = micro_batch_count(other, done);
-        if (count == 0)
-            continue;
         struct samples samples = batch_part(team->dataset, &team->batch, first, count);
         struct step step = worker->step;
         step.first_sample = (uint32_t)first;
-        TRY(hybrid_round(team->hybrid, worker->rank, root, &samples, &step, team->losses + first));
+        next = find_root(team, root + 1, done);
+        TRY(hybrid_round(team->hybrid, worker->rank, root, next, &samples, &step,
+                         team->losses + first));
     }
     return 0;
 }
@@ -177,6 +186,24 @@ static int learn_hybrid_micro_batch(struct worker *worker, int done) {
     return replica_backward(worker->replica, is_last ? start_bucket : NULL, worker);
 }
 
+/* Keeps the first samples whose losses are not finite, while they are there, for the whole net to
+ * look into: see report_divergence. */
+static int note_divergence(struct worker *worker) {
+    struct team *team = worker->team;
+    for (int done = 0; done < worker->part.count; done += replica_micro_batch(worker->replica)) {
+        int first = worker->part.first + done, count = micro_batch_count(worker, done);
+        if (all_finite(team->losses + first, count))
+            continue;
+        struct replica *whole = team->replicas[worker->rank];
+        struct samples samples = batch_part(team->dataset, &team->batch, first, count);
+        worker->step.first_sample = (uint32_t)first;
+        atomic_store(&team->diverged, worker->rank + 1);
+        TRY(replica_stage(whole, &samples));
+        return replica_stage_wait(whole);
+    }
+    return 0;
+}
+
 /* Every worker takes part in the rounds of all. */
 static int learn_hybrid_part(struct worker *worker) {
     struct team *team = worker->team;
@@ -189,10 +216,9 @@ static int learn_hybrid_part(struct worker *worker) {
         TRY(learn_hybrid_micro_batch(worker, done));
     if (worker->part.count == 0)
         return learn_nothing(worker);
+    TRY(note_divergence(worker));
     TRY(replica_stage_wait(worker->replica));
     note_sent(worker);
-    if (!all_finite(team->losses + worker->part.first, worker->part.count))
-        atomic_store(&team->diverged, worker->rank + 1);
     return 0;
 }
 
@@ -313,6 +339,10 @@ static int count_sharing(struct device *const *devices, int count, const struct 
     return sharing;
 }
 
+static int is_hybrid(const struct team *team) {
+    return team->size > 1 && team->net->options.parallel == PARALLEL_HYBRID;
+}
+
 /* The parts of a share that the config asks for, at the least. */
 static int least_parts(const struct team *team, int share) {
     return least(team->net->options.subdivisions, share);
@@ -327,7 +357,9 @@ static int plan_share(const struct worker *worker, int share, struct memory_fit 
                                            .truth_kind = o->truth_kind,
                                            .is_floats = o->is_floats,
                                            .mean_by_pixel = o->mean_by_pixel,
-                                           .allocation_limit = o->allocation_limit};
+                                           .allocation_limit = o->allocation_limit,
+                                           .rank = worker->rank,
+                                           .ranks = is_hybrid(team) ? team->size : 0};
     return memory_fit(fit, team->net, device_info(worker->device), &options, share,
                       least_parts(team, share), worker->sharing);
 }
@@ -359,10 +391,6 @@ static int create_worker(struct team *team, int rank) {
     struct worker *worker = &team->workers[rank];
     worker->ranks = malloc((size_t)team->net->options.batch * sizeof *worker->ranks);
     return worker->ranks ? 0 : error_no_memory("a worker", (size_t)team->net->options.batch * 4);
-}
-
-static int is_hybrid(const struct team *team) {
-    return team->size > 1 && team->net->options.parallel == PARALLEL_HYBRID;
 }
 
 /* With parallel=hybrid all have the micro-batch of the largest share, the first one's. */
@@ -398,8 +426,7 @@ static int create_replicas(struct team *team) {
     return 0;
 }
 
-/* The parts of one net, with a micro-batch that fits all devices: what the whole net would take
- * stands for what its parts do. */
+/* The parts of one net, with a micro-batch that fits all devices. */
 static int create_hybrid(struct team *team, struct device *const *devices) {
     struct replica_options options = options_for(team, &team->workers[0]);
     for (int i = 1; i < team->size; i++)
@@ -433,7 +460,7 @@ static int allocate(struct team *team) {
                : error_no_memory("a team", count * sizeof *team->workers);
 }
 
-/* Each device has a group of rows: its queues, and the exchange. */
+/* Each device has a group of rows: its queues, the exchange, and the rounds. */
 static int trace_worker(struct team *team, int rank) {
     struct trace *trace = team->options.trace;
     struct device *device = replica_device(team->replicas[rank]);
@@ -446,6 +473,11 @@ static int trace_worker(struct team *team, int rank) {
     int row = trace_row(trace, group, "exchange");
     TRY(row);
     exchange_trace(team->exchange, rank, trace, row);
+    if (!team->hybrid)
+        return 0;
+    row = trace_row(trace, group, "rounds");
+    TRY(row);
+    hybrid_trace(team->hybrid, rank, trace, row);
     return 0;
 }
 
@@ -737,13 +769,23 @@ static int report_failure(const struct team *team) {
     return 0;
 }
 
+/* With parallel=hybrid no device has all layers for its samples; but each has the whole net for
+ * use, which has what was noted of them. */
+static int find_nonfinite(struct team *team, int rank, char *where, size_t size) {
+    struct replica *replica = team->workers[rank].replica;
+    struct step step = team->workers[rank].step;
+    if (team->hybrid) {
+        replica = team->replicas[rank];
+        step.is_training = 0;
+        TRY(replica_refresh(replica));
+        TRY(replica_forward_staged(replica, &step));
+    }
+    return replica_find_nonfinite(replica, &step, where, size);
+}
+
 static int report_divergence(struct team *team, int rank) {
-    struct worker *worker = &team->workers[rank];
     char where[256];
-    int rc =
-        team->hybrid ? replica_find_nonfinite_parameter(team->replicas[0], where, sizeof where) : 0;
-    if (rc == 0)
-        rc = replica_find_nonfinite(worker->replica, &worker->step, where, sizeof where);
+    int rc = find_nonfinite(team, rank, where, sizeof where);
     TRY(rc);
     return error_set(ERROR_NUMERIC,
                      "the loss is not finite; the first that is not is %s; a smaller learning rate "

@@ -100,6 +100,29 @@ START_TEST(window_free_closes_one_that_is_open) {
 }
 END_TEST
 
+START_TEST(window_that_is_left_keeps_what_it_showed_and_changes_nothing) {
+    struct buffer *buffer = new_filled(test_device(), 3);
+    struct window *window;
+    struct mark written = {0};
+    void *content;
+    ck_succeeds(window_create(&window, buffer, 1));
+    for (int turn = 3; turn < 5; turn++) {
+        ck_succeeds(device_mark(test_device(), &written));
+        ck_succeeds(window_open(window, &written));
+        ck_succeeds(window_wait(window, &content));
+        window_leave(window);
+        ck_succeeds(buffer_fill(buffer, (float)turn + 1));
+        check_all(buffer, (float)turn + 1);
+        for (int i = 0; i < COUNT; i++)
+            ck_assert_float_eq(((float *)content)[i], (float)turn);
+    }
+    window_free(window);
+    check_all(buffer, 5);
+    mark_free(&written);
+    buffer_free(buffer);
+}
+END_TEST
+
 START_TEST(window_of_no_bytes_opens_and_closes) {
     struct buffer *buffer;
     struct window *window;
@@ -152,6 +175,7 @@ int main(void) {
                         2);
     tcase_add_loop_test(tests, window_of_a_view_leaves_what_lies_beside_it, 0, 2);
     tcase_add_loop_test(tests, window_free_closes_one_that_is_open, 0, 2);
+    tcase_add_test(tests, window_that_is_left_keeps_what_it_showed_and_changes_nothing);
     tcase_add_loop_test(tests, window_of_no_bytes_opens_and_closes, 0, 2);
     tcase_add_loop_test(tests, windows_of_two_devices_are_open_together, 0, 2);
     return suite_run("cl/window", tests);

@@ -191,6 +191,35 @@ START_TEST(cli_summary_of_devices_divides_the_batch_and_adds_up) {
 }
 END_TEST
 
+/* Memory for some of the 43 samples of a third of the batch at once, but not for all of them. */
+START_TEST(cli_summary_of_devices_that_share_layers_says_who_has_what) {
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "global_memory=3000M", 1), 0);
+    json_t *json = expect_json(ALEXNET ",0,0 --set net.parallel=hybrid --json");
+    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    json_t *devices = json_object_get(json, "devices");
+    json_int_t outputs = 0, samples = 0;
+    ck_assert_uint_eq(json_array_size(devices), 3);
+    for (size_t i = 0; i < 3; i++) {
+        json_t *device = json_array_get(devices, i);
+        json_int_t own = json_integer_value(json_object_get(device, "samples"));
+        json_int_t micro_batch = json_integer_value(json_object_get(device, "micro_batch"));
+        samples += own;
+        outputs += json_integer_value(json_object_get(json_object_get(device, "outputs"), "fc7"));
+        ck_assert_int_lt(micro_batch, own);
+        ck_assert_int_eq(micro_batch, json_integer_value(json_object_get(json_array_get(devices, 0),
+                                                                         "micro_batch")));
+        ck_assert_int_gt(json_integer_value(json_object_get(device, "left")), 0);
+    }
+    ck_assert_int_eq(samples, 128);
+    ck_assert_int_eq(outputs, 4096);
+    json_decref(json);
+    expect(ALEXNET ",0 --set net.parallel=hybrid", 0, "500 of 1000 outputs of fc8");
+    write_tiny();
+    expect("summary tiny.cfg --batch 4 --devices 0,0 --set net.parallel=hybrid", 2,
+           "parallel=hybrid is not possible");
+}
+END_TEST
+
 START_TEST(cli_devices_lists_what_each_can_do) {
     json_t *json = expect_json("devices --json");
     ck_assert_uint_gt(json_array_size(json), 0);
@@ -492,23 +521,52 @@ START_TEST(cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere) {
 }
 END_TEST
 
-START_TEST(cli_trace_is_json_with_a_group_for_each_device) {
-    write_tiny();
-    (void)trained("train tiny.cfg --devices 0,0 --output traced --trace trace.json");
+static json_t *traced(const char *arguments) {
+    (void)trained(arguments);
     char *path = path_join(directory, "trace.json");
     json_t *events = json_load_file(path, 0, NULL);
     free(path);
     ck_assert(json_is_array(events));
-    int kernels = 0, devices = 0;
+    return events;
+}
+
+/* Events whose name, or the name that they give to a row or a group of rows, has this in it. */
+static int count_events(const json_t *events, const char *text) {
+    int found = 0;
     for (size_t i = 0; i < json_array_size(events); i++) {
         const json_t *event = json_array_get(events, i);
         const char *name = json_string_value(json_object_get(event, "name"));
         const char *of = json_string_value(json_object_get(json_object_get(event, "args"), "name"));
-        kernels += strstr(name, "fc1: ") != NULL;
-        devices += of && strstr(of, ": device 0, ") != NULL;
+        found += strstr(of ? of : name, text) != NULL;
     }
-    ck_assert_int_eq(devices, 2);
-    ck_assert_int_ge(kernels, 2 * 2 * 6); /* there and back, on two devices, in 6 iterations */
+    return found;
+}
+
+START_TEST(cli_trace_is_json_with_a_group_for_each_device) {
+    write_tiny();
+    json_t *events = traced("train tiny.cfg --devices 0,0 --output traced --trace trace.json");
+    ck_assert_int_eq(count_events(events, ": device 0, "), 2);
+    /* There and back, on two devices, in 6 iterations. */
+    ck_assert_int_ge(count_events(events, "fc1: "), 2 * 2 * 6);
+    ck_assert_int_eq(count_events(events, "rounds"), 0);
+    json_decref(events);
+}
+END_TEST
+
+/* Three epochs of a batch of 4, in two rounds, and one of 1, in a single one. */
+START_TEST(cli_trace_shows_the_rounds_of_devices_that_share_layers) {
+    write_file("shared.cfg",
+               "[net]\ninputs=2\nbatch=4\nepochs=3\nlearning_rate=0.1\nparallel=hybrid\n"
+               "[data]\ntrain=pairs.csv\ntest=pairs.csv\n"
+               "[convolutional]\nfilters=3\nsize=1\n[connected]\noutput=4\n"
+               "[connected]\noutput=2\nactivation=linear\n[cost]\n");
+    write_file("pairs.csv", "a,b,y,z\n0,0,1,0\n1,0,3,1\n0,1,0,0\n1,1,2,1\n.5,.5,1.5,0\n");
+    json_t *events = traced("train shared.cfg --devices 0,0 --output shared --trace trace.json");
+    ck_assert_int_eq(count_events(events, "rounds"), 2);
+    ck_assert_int_eq(count_events(events, "wait for the front"), 2 * 6);
+    ck_assert_int_eq(count_events(events, "round 0") + count_events(events, "round 1"), 2 * 9);
+    ck_assert_int_eq(count_events(events, "gather of activations"), 2 * 2 * 9);
+    ck_assert_int_eq(count_events(events, "sum of gradients"), 2 * 2 * 9);
     json_decref(events);
 }
 END_TEST
@@ -526,6 +584,7 @@ int main(void) {
     tcase_add_test(tests, cli_summary_needs_no_device);
     tcase_add_test(tests, cli_summary_of_devices_says_how_the_batch_is_made_to_fit);
     tcase_add_test(tests, cli_summary_of_devices_divides_the_batch_and_adds_up);
+    tcase_add_test(tests, cli_summary_of_devices_that_share_layers_says_who_has_what);
     tcase_add_test(tests, cli_devices_lists_what_each_can_do);
     tcase_add_test(tests, cli_without_an_opencl_platform_says_what_to_install);
     tcase_add_test(tests, cli_train_writes_config_metrics_and_weights_that_test_reads);
@@ -545,6 +604,7 @@ int main(void) {
     tcase_add_test(tests, cli_devices_and_split_that_do_not_go_say_why);
     tcase_add_test(tests, cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere);
     tcase_add_test(tests, cli_trace_is_json_with_a_group_for_each_device);
+    tcase_add_test(tests, cli_trace_shows_the_rounds_of_devices_that_share_layers);
     int status = suite_run("cli", tests);
     char command[64];
     (void)snprintf(command, sizeof command, "rm -rf %s", directory);

@@ -1,4 +1,4 @@
-/* What threads do together to buffers of which each has its own. */
+/* What threads do together with buffers of which each has its own. */
 #include "support/device.h"
 #include "support/suite.h"
 
@@ -12,11 +12,14 @@
 /* A gather of 7 rows in 3 tiles of 4 lanes; floats that no one sums or sends lie behind. */
 enum { RANKS = 3, TILES = 3, ROWS = 7, TILE = 4, FLOATS = TILES * ROWS * TILE, BEHIND = 44 };
 
+/* Bytes that take a while to fill. */
+enum { BURDEN = 16 << 20 };
+
 struct rank {
     int index, rc;
     int (*work)(struct rank *self);
     struct device *device;
-    struct buffer *buffer;
+    struct buffer *buffer, *burden;
     float values[FLOATS + BEHIND];
 };
 
@@ -30,6 +33,7 @@ static void open_ranks(int copies) {
         ranks[r] = (struct rank){.index = r};
         ck_succeeds(device_open(&ranks[r].device, WHOLE_DEVICE(test_device_index())));
         ck_succeeds(buffer_create(&ranks[r].buffer, ranks[r].device, sizeof ranks[r].values, "a"));
+        ck_succeeds(buffer_create(&ranks[r].burden, ranks[r].device, BURDEN, "a burden"));
         for (int i = 0; i < FLOATS + BEHIND; i++)
             ranks[r].values[i] = (float)(1000 * (r + 1) + i);
         devices[r] = ranks[r].device;
@@ -41,6 +45,7 @@ static void close_ranks(void) {
     collective_free(collective);
     for (int r = 0; r < RANKS; r++) {
         buffer_free(ranks[r].buffer);
+        buffer_free(ranks[r].burden);
         device_close(ranks[r].device);
     }
 }
@@ -84,20 +89,44 @@ START_TEST(collective_sum_is_over_all_ranks) {
 }
 END_TEST
 
-static int broadcast_each(struct rank *self) {
-    for (int root = RANKS - 1; root > 0; root--)
-        TRY(collective_broadcast(collective, self->index, self->buffer, FLOATS, root));
+/* Twice, each from the next one, which the second time shows what it has fetched; what is shown
+ * stays, whatever becomes of the buffer, and is fetched after that, though the device is busy. */
+static int show_and_fetch(struct rank *self) {
+    for (int i = 0; i < 2; i++) {
+        TRY(collective_show(collective, self->index, self->buffer));
+        TRY(buffer_fill(self->burden, 0));
+        TRY(buffer_fill(self->buffer, 0));
+        TRY(collective_fetch(collective, self->index, self->buffer, (self->index + 1) % RANKS));
+        TRY(collective_await(collective, self->index));
+    }
     return 0;
 }
 
-START_TEST(collective_broadcast_gives_all_what_the_root_has) {
+START_TEST(collective_fetch_brings_what_another_has_shown) {
     open_ranks(_i);
-    run(broadcast_each); /* the last one finds what the one before it gave to all */
+    run(show_and_fetch);
     for (int r = 0; r < RANKS; r++) {
-        for (int i = 0; i < FLOATS; i++)
-            ck_assert_float_eq(ranks[r].values[i], (float)(3000 + i));
-        for (int i = FLOATS; r != RANKS - 1 && i < FLOATS + BEHIND; i++)
-            ck_assert_float_eq(ranks[r].values[i], (float)(1000 * (r + 1) + i));
+        for (int i = 0; i < FLOATS + BEHIND; i++)
+            ck_assert_float_eq(ranks[r].values[i], (float)(1000 * ((r + 2) % RANKS + 1) + i));
+    }
+    close_ranks();
+}
+END_TEST
+
+/* The first one shows, the others fetch. */
+static int show_one(struct rank *self) {
+    TRY(collective_show(collective, self->index, self->index == 0 ? self->buffer : NULL));
+    if (self->index != 0)
+        TRY(collective_fetch(collective, self->index, self->buffer, 0));
+    return collective_await(collective, self->index);
+}
+
+START_TEST(collective_fetch_is_for_whom_it_concerns) {
+    open_ranks(_i);
+    run(show_one);
+    for (int r = 0; r < RANKS; r++) {
+        for (int i = 0; i < FLOATS + BEHIND; i++)
+            ck_assert_float_eq(ranks[r].values[i], (float)(1000 + i));
     }
     close_ranks();
 }
@@ -128,6 +157,7 @@ static int give_up(struct rank *self) {
         return 0;
     }
     TRY(sum(self));
+    TRY(show_and_fetch(self));
     return gather(self);
 }
 
@@ -148,7 +178,8 @@ int main(void) {
     TCase *tests = tcase_create("collective");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, collective_sum_is_over_all_ranks, 0, 2);
-    tcase_add_loop_test(tests, collective_broadcast_gives_all_what_the_root_has, 0, 2);
+    tcase_add_loop_test(tests, collective_fetch_brings_what_another_has_shown, 0, 2);
+    tcase_add_loop_test(tests, collective_fetch_is_for_whom_it_concerns, 0, 2);
     tcase_add_loop_test(tests, collective_gather_gives_all_the_rows_of_each, 0, 2);
     tcase_add_loop_test(tests, collective_lets_all_go_when_one_gives_up, 0, 2);
     return suite_run("collective", tests);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "net/memory_needs.h"
 #include "train/checkpoint.h"
 
 #include <math.h>
@@ -235,23 +236,86 @@ START_TEST(hybrid_parameters_begin_as_those_of_the_whole_net) {
 }
 END_TEST
 
-START_TEST(hybrid_with_a_loss_that_is_not_finite_says_where_and_updates_nothing) {
+/* Writes a parameter of fc3, the same value everywhere but for one in the second device's rows, has
+ * an iteration fail, and tells that nothing was updated. */
+static void diverge(const char *text, float value, float other, const char *message) {
     struct net_bench bench;
     float values[4 * 20], after[4 * 20];
-    open_team(&bench, hybrid_text, times(2), 0);
+    open_team(&bench, text, times(2), 0);
     int last = bench.net->parameter_count - 2; /* the weights of fc3 */
     for (int i = 0; i < 4 * 20; i++)
-        values[i] = i == 70 ? INFINITY : 1; /* in the second device's rows */
+        values[i] = i == 70 ? other : value;
     ck_succeeds(replica_write_parameter(bench.replica, last, values));
     struct trainer_options options = {.iterations = 1};
     struct trainer_state state = trainer_start(bench.net);
     struct trainer_listener listener = {0};
     ck_fails(trainer_run(bench.team, &pictures.dataset, NULL, &options, &state, &listener),
-             ERROR_NUMERIC,
-             "iteration 1: the loss is not finite; the first that is not is the parameter "
-             "fc3.weight");
+             ERROR_NUMERIC, message);
     ck_succeeds(replica_read_parameter(bench.replica, last, after));
     ck_assert_int_eq(memcmp(values, after, sizeof values), 0);
+    net_bench_close(&bench);
+}
+
+START_TEST(hybrid_with_a_loss_that_is_not_finite_says_where_and_updates_nothing) {
+    diverge(hybrid_text, 1, INFINITY,
+            "iteration 1: the loss is not finite; the first that is not is the parameter "
+            "fc3.weight");
+}
+END_TEST
+
+/* Sums beyond the largest float, of parameters below it. */
+START_TEST(hybrid_with_an_output_that_is_not_finite_names_the_layer) {
+    diverge(_i ? divided_text : hybrid_text, 3e38F, 3e38F,
+            "iteration 1: the loss is not finite; the first that is not is the output of layer 7 "
+            "(fc3)");
+}
+END_TEST
+
+/* What the plan says that a device of several takes with such a micro-batch. */
+static uint64_t planned(const struct net_bench *bench, int rank, int ranks, int micro_batch) {
+    struct memory_needs needs;
+    struct memory_needs_options options = {
+        .is_training = 1, .micro_batch = micro_batch, .rank = rank, .ranks = ranks};
+    ck_succeeds(memory_needs(&needs, bench->net, device_info(bench->devices[0]), &options));
+    ck_assert_uint_eq(needs.total, needs.parameters + needs.gradients + needs.velocity +
+                                       needs.multipliers + needs.activations + needs.scratch +
+                                       needs.staging + needs.results);
+    return needs.total;
+}
+
+/* After an epoch and its evaluation, when all samples have their room. */
+START_TEST(hybrid_devices_take_what_is_planned_to_the_byte) {
+    struct net_bench bench;
+    struct record record = {.stop = 3};
+    open_team(&bench, _i ? divided_text : hybrid_text, times(3), 0);
+    struct trainer_state state = trainer_start(bench.net);
+    train(&bench, &state, &record);
+    for (int rank = 0; rank < 3; rank++)
+        ck_assert_uint_eq(device_allocated(bench.devices[rank]),
+                          planned(&bench, rank, 3, _i ? 4 : 8));
+    net_bench_close(&bench);
+}
+END_TEST
+
+/* Memory enough for the whole net with the share of 8 on each, but not for its parts. */
+START_TEST(hybrid_devices_with_little_memory_work_in_parts_and_learn_the_same) {
+    struct net_bench bench;
+    struct record record = {0};
+    char limit[64];
+    open_team(&bench, hybrid_text, times(3), 0);
+    uint64_t more = planned(&bench, 2, 3, 8), less = planned(&bench, 2, 3, 4);
+    ck_assert_uint_lt(less, more);
+    ck_assert_uint_lt(planned(&bench, 0, 0, 8), (more + less) / 2);
+    net_bench_close(&bench);
+    (void)snprintf(limit, sizeof limit, "global_memory=%llu",
+                   3 * (unsigned long long)(more + less) / 2);
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limit, 1), 0);
+    open_team(&bench, hybrid_text, times(3), 0);
+    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    ck_assert_int_eq(replica_micro_batch(bench.replica), 4);
+    struct trainer_state state = trainer_start(bench.net);
+    train(&bench, &state, &record);
+    check_same(&record, alone(), "with little memory");
     net_bench_close(&bench);
 }
 END_TEST
@@ -291,6 +355,9 @@ int main(void) {
     tcase_add_test(tests, hybrid_devices_go_on_from_the_checkpoint_of_one);
     tcase_add_test(tests, hybrid_parameters_begin_as_those_of_the_whole_net);
     tcase_add_test(tests, hybrid_with_a_loss_that_is_not_finite_says_where_and_updates_nothing);
+    tcase_add_loop_test(tests, hybrid_with_an_output_that_is_not_finite_names_the_layer, 0, 2);
+    tcase_add_loop_test(tests, hybrid_devices_take_what_is_planned_to_the_byte, 0, 2);
+    tcase_add_test(tests, hybrid_devices_with_little_memory_work_in_parts_and_learn_the_same);
     tcase_add_test(tests, hybrid_refuses_what_cannot_be_divided_so);
     return suite_run("hybrid", tests);
 }

@@ -17,6 +17,14 @@ static const char *const net_text = "[net]\ninputs=6\nbatch=8\nsubdivisions=2\nl
                                     "[connected]\nname=fc3\noutput=3\nactivation=linear\n"
                                     "[softmax]\n";
 
+/* The same with layers that devices share. */
+static const char *const hybrid_text =
+    "[net]\ninputs=6\nbatch=8\nsubdivisions=2\nlearning_rate=0.01\nparallel=hybrid\n"
+    "[convolutional]\nname=conv1\nfilters=40\nsize=1\n"
+    "[connected]\nname=fc2\noutput=40\nactivation=relu\n"
+    "[connected]\nname=fc3\noutput=3\nactivation=linear\n"
+    "[softmax]\n";
+
 /* Two iterations an epoch, of two epochs, each with an evaluation at its end. */
 enum { SAMPLES = 16, INPUTS = 6, ITERATIONS = 4 };
 
@@ -50,9 +58,10 @@ static void stop_clock(void) {
 }
 
 /* Two devices, of which those have limits whose bit is set in `limited`. */
-static void open_devices(struct net_bench *bench, const char *limits, int limited) {
+static void open_devices(struct net_bench *bench, const char *text, const char *limits,
+                         int limited) {
     *bench = (struct net_bench){.device_count = 2};
-    ck_succeeds(config_parse(&bench->config, "test.cfg", net_text, strlen(net_text)));
+    ck_succeeds(config_parse(&bench->config, "test.cfg", text, strlen(text)));
     ck_succeeds(net_create(&bench->net, bench->config));
     for (int i = 0; i < 2; i++) {
         if (limited & 1 << i)
@@ -78,16 +87,15 @@ static int train(struct net_bench *bench, struct trainer_state *state) {
 }
 
 /* About the launches that the training takes on one device, by having it fail after ever more of
- * them, from `first` on. Two sweeps fail in different places. */
-static int sweep(int first, int limited, int copies) {
-    enum { STRIDE = 29 };
+ * them, `first` and then `stride` more each time. Two sweeps fail in different places. */
+static int sweep(const char *text, int first, int stride, int limited, int copies) {
     char limits[64], named[64];
     struct net_bench bench;
     struct trainer_state state;
     (void)snprintf(named, sizeof named, "device %d (", test_device_index());
-    for (int launches = first;; launches += STRIDE) {
+    for (int launches = first;; launches += stride) {
         (void)snprintf(limits, sizeof limits, "launches=%d", launches);
-        open_devices(&bench, limits, limited);
+        open_devices(&bench, text, limits, limited);
         ck_succeeds(make_team(&bench, copies));
         int rc = train(&bench, &state);
         if (rc < 0) {
@@ -108,21 +116,26 @@ static const int limited[] = {1, 2, 3};
 
 /* Forward, backward, exchange, update, evaluation: whatever comes next has to be given up. */
 START_TEST(team_ends_wherever_a_device_is_lost_and_names_it) {
-    int launches = sweep(1 + 4 * _i, limited[_i], 0);
+    int launches = sweep(net_text, 1 + 4 * _i, 29, limited[_i], 0);
     /* Two micro-batches of 3 + 1 layers there and back, in 4 iterations, at the least. */
     ck_assert_int_gt(launches, 4 * 2 * 2 * 4);
 }
 END_TEST
 
 START_TEST(team_that_copies_ends_wherever_a_device_is_lost) {
-    ck_assert_int_gt(sweep(3, 2, 1), 4 * 2 * 2 * 4);
+    ck_assert_int_gt(sweep(net_text, 3, 29, 2, 1), 4 * 2 * 2 * 4);
+}
+END_TEST
+
+START_TEST(team_that_shares_layers_ends_wherever_a_device_is_lost) {
+    ck_assert_int_gt(sweep(hybrid_text, 2 + 29 * _i, 87, limited[_i], _i == 1), 4 * 2 * 2 * 4);
 }
 END_TEST
 
 START_TEST(team_that_loses_a_device_in_its_first_iteration_has_made_none) {
     struct net_bench bench;
     struct trainer_state state;
-    open_devices(&bench, "launches=1", 2);
+    open_devices(&bench, net_text, "launches=1", 2);
     ck_succeeds(make_team(&bench, 0));
     ck_succeeds(team_initialise(bench.team, 1));
     ck_fails(train(&bench, &state), ERROR_DEVICE, "CL_OUT_OF_RESOURCES");
@@ -134,7 +147,7 @@ END_TEST
 START_TEST(team_is_not_made_when_one_device_has_too_little_memory) {
     struct net_bench bench;
     for (int which = 1; which <= 2; which++) {
-        open_devices(&bench, "global_memory=4K", which);
+        open_devices(&bench, net_text, "global_memory=4K", which);
         ck_fails(make_team(&bench, 0), ERROR_DEVICE, "device ");
         ck_assert_ptr_null(bench.team);
         bench.replica = NULL;
@@ -148,7 +161,7 @@ START_TEST(team_keeps_the_message_of_the_first_failure_when_it_is_freed) {
     struct net_bench bench;
     struct trainer_state state;
     char message[512];
-    open_devices(&bench, "launches=20", 1);
+    open_devices(&bench, net_text, "launches=20", 1);
     ck_succeeds(make_team(&bench, 0));
     ck_fails(train(&bench, &state), ERROR_DEVICE, "iteration 1: ");
     (void)snprintf(message, sizeof message, "%s", error_message());
@@ -165,6 +178,8 @@ int main(void) {
     tcase_add_loop_test(tests, team_ends_wherever_a_device_is_lost_and_names_it, 0,
                         sizeof limited / sizeof *limited);
     tcase_add_test(tests, team_that_copies_ends_wherever_a_device_is_lost);
+    tcase_add_loop_test(tests, team_that_shares_layers_ends_wherever_a_device_is_lost, 0,
+                        sizeof limited / sizeof *limited);
     tcase_add_test(tests, team_that_loses_a_device_in_its_first_iteration_has_made_none);
     tcase_add_test(tests, team_is_not_made_when_one_device_has_too_little_memory);
     tcase_add_test(tests, team_keeps_the_message_of_the_first_failure_when_it_is_freed);
