@@ -69,6 +69,9 @@ int cl_error(const struct device *device, cl_int code, const char *call);
 int choice_check_index(int index, int count);
 int choice_check_parts(const struct device_choice *choice, const struct device_info *info);
 
+/* Gives each of the devices a context: its own, or one for all of a platform. */
+int contexts_create(struct device **devices, int count, int is_shared);
+
 /* Waits until all that a queue holds is done. clFinish of Mesa 22.3 does not wait for what was
  * flushed before, so this waits for a marker instead. */
 cl_int queue_finish(cl_command_queue queue);
