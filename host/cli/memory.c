@@ -102,6 +102,7 @@ static const struct kind kinds[] = {
     {"scratch", "scratch", offsetof(struct memory_needs, scratch)},
     {"staging", "staging", offsetof(struct memory_needs, staging)},
     {"results", "results", offsetof(struct memory_needs, results)},
+    {"exchange", "exchange", offsetof(struct memory_needs, exchange)},
     {"total", "total", offsetof(struct memory_needs, total)},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };

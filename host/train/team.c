@@ -468,7 +468,8 @@ static int build(struct team *team, struct device *const *devices) {
         TRY(create_worker(team, i));
     TRY(is_hybrid(team) ? create_hybrid(team, devices) : create_replicas(team));
     if (team->size > 1)
-        TRY(exchange_create(&team->exchange, team->learners, team->size, team->options.copies));
+        TRY(exchange_create(&team->exchange, team->learners, team->size, EXCHANGE_HOST,
+                            team->options.copies));
     for (int i = 0; team->options.trace && i < team->size; i++)
         TRY(trace_worker(team, i));
     for (int i = 0; i < team->size; i++)
