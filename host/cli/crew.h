@@ -8,7 +8,15 @@
 /* Flags of the commands that have a team learn; NULL: not given. */
 struct crew_flags {
     const char *devices, *split, *trace;
+    int exchange; /* enum exchange_by */
 };
+
+/* The values of --exchange, for the tables of flags. */
+extern const char *const crew_exchanges[];
+#define CREW_EXCHANGE_HELP                                                                       \
+    "how gradients are exchanged: host: by way of the host; device: by copies among devices of " \
+    "one "                                                                                       \
+    "platform; auto: the faster"
 
 struct crew {
     struct device **devices;
@@ -18,8 +26,8 @@ struct crew {
 };
 
 /* Opens the devices that --devices names, or the best one, and says which, and how to use those
- * that are left; then the trace, and a team
- * that learns such samples. Close with crew_close, also on failure. */
+ * that are left; then the trace, and a team that learns such samples. The devices share a context
+ * if they exchange by copies. Close with crew_close, also on failure. */
 int crew_open(struct crew *crew, const struct net *net, const struct crew_flags *flags,
               enum truth truth_kind, int is_floats);
 

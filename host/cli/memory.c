@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "data/dataset.h"
+#include "train/exchange_choice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ static struct memory_needs_options options_for(const struct net *net) {
         .truth_kind = net_loss(net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS,
         .is_floats = is_vector && net->data.type != DATA_IDX,
         .mean_by_pixel = net->data.mean && strcmp(net->data.mean, "pixel") == 0,
+        .bucket_bytes = (size_t)(net->options.bucket * (1 << 20)),
     };
 }
 
@@ -37,6 +39,8 @@ static struct device_info info_of(struct device_info whole, struct device_choice
 static int plan_rows(struct memory_report *report, const struct net *net,
                      const struct device_choice *choices, const struct device_info *devices) {
     struct memory_needs_options options = options_for(net);
+    if (exchange_is_worth_a_trial(devices, choices, report->count))
+        options.peers = report->count;
     int even = report->batch / report->count, more = report->batch % report->count;
     for (int i = 0; i < report->count; i++) {
         struct memory_row *row = &report->rows[i];

@@ -29,6 +29,8 @@ static const struct option flag_table[] = {
      "the samples of a batch that each device takes, as 96,32; or auto: by how fast they are; by "
      "default equally many",
      OPTION_STRING, FIELD(crew.split), NULL, 0, 0, NULL},
+    {"exchange", CREW_EXCHANGE_HELP, OPTION_ENUM, FIELD(crew.exchange), "auto", 0, 0,
+     crew_exchanges},
     {"data", "what to read in place of what the config names", OPTION_STRING, FIELD(job.data), NULL,
      0, 0, NULL},
     {"weights", "weights to begin with, a safetensors file", OPTION_STRING, FIELD(weights), NULL, 0,
@@ -97,11 +99,11 @@ static int refuse_with_resume(const struct flags *flags, const struct arguments 
                          arguments->operands[0]);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i][1])
-            return error_set(
-                ERROR_INPUT,
-                "--%s: not with --resume, which goes on with the run as it is; "
-                "--devices, --split, --epochs, --iterations, --trace and --verbose may be given",
-                others[i][0]);
+            return error_set(ERROR_INPUT,
+                             "--%s: not with --resume, which goes on with the run as it is; "
+                             "--devices, --split, --exchange, --epochs, --iterations, --trace and "
+                             "--verbose may be given",
+                             others[i][0]);
     }
     return 0;
 }
@@ -285,10 +287,12 @@ static int run(const struct command *command, int argc, char **argv) {
 
 const struct command command_train = {
     .name = "train",
-    .usage = "CONFIG [--devices LIST] [--split SHARES] [--data PATH] [--weights FILE] [--epochs N] "
+    .usage = "CONFIG [--devices LIST] [--split SHARES] [--exchange WAY] [--data PATH] [--weights "
+             "FILE] [--epochs N] "
              "[--iterations N] [--batch N] [--seed N] [--output DIR] [--trace FILE] [--verbose] "
              "[--set section.key=value]...\n"
-             "      clnet train --resume DIR [--devices LIST] [--split SHARES] [--epochs N] "
+             "      clnet train --resume DIR [--devices LIST] [--split SHARES] [--exchange WAY] "
+             "[--epochs N] "
              "[--iterations N] "
              "[--verbose]",
     .help = "Trains the network of a config and writes a directory: the weights, the metrics, and "
