@@ -2,6 +2,7 @@
 
 #include "cl/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -171,6 +172,36 @@ int buffer_copy(struct buffer *to, const struct buffer *from) {
     CL_TRY(to->device, clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, 0, 0,
                                            to->bytes, 0, NULL, device_event(to->device, &event)));
     device_note(to->device, QUEUE_KERNELS, event, "copy", NULL);
+    return 0;
+}
+
+int buffer_fetch(struct buffer *to, size_t to_offset, const struct buffer *from, size_t from_offset,
+                 size_t bytes, const struct mark *after) {
+    struct device *device = to->device;
+    cl_event event = NULL, earlier = after->event;
+    assert(device_shares_context(device, from->device));
+    CL_TRY(device, clEnqueueCopyBuffer(device->transfers, from->memory, to->memory, from_offset,
+                                       to_offset, bytes, earlier ? 1 : 0, earlier ? &earlier : NULL,
+                                       device_event(device, &event)));
+    device_note(device, QUEUE_TRANSFERS, event, "gradients", NULL);
+    return 0;
+}
+
+int buffer_send(const struct buffer *from, struct buffer *to, size_t offset, size_t bytes,
+                const struct mark *after, struct mark *sent) {
+    struct device *device = from->device;
+    cl_event event = NULL, earlier = after->event;
+    cl_event *wanted = sent ? &event : device_event(device, &event);
+    assert(device_shares_context(device, to->device));
+    CL_TRY(device, clEnqueueCopyBuffer(device->windows, from->memory, to->memory, offset, offset,
+                                       bytes, earlier ? 1 : 0, earlier ? &earlier : NULL, wanted));
+    if (device->is_profiling && (!sent || clRetainEvent(event) == CL_SUCCESS))
+        device_note(device, QUEUE_WINDOWS, event, "gradients", NULL);
+    if (sent) {
+        mark_free(sent);
+        sent->event = event;
+        CL_TRY(device, clFlush(device->windows));
+    }
     return 0;
 }
 

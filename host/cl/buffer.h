@@ -36,6 +36,14 @@ int buffer_read_later(struct buffer *buffer, size_t bytes, void *data, struct ma
 /* Enqueues a copy of the whole of one buffer to another of the same size. */
 int buffer_copy(struct buffer *to, const struct buffer *from);
 
+/* Copies between devices that share a context, beside the kernels of both. Each begins after what
+ * `after` marks. A device fetches among its transfers, and sends through the queue of what comes
+ * from it; *sent, unless NULL, then marks the end of what it has sent so far. */
+int buffer_fetch(struct buffer *to, size_t to_offset, const struct buffer *from, size_t from_offset,
+                 size_t bytes, const struct mark *after);
+int buffer_send(const struct buffer *from, struct buffer *to, size_t offset, size_t bytes,
+                const struct mark *after, struct mark *sent);
+
 /* Enqueues filling the whole buffer with one float. */
 int buffer_fill(struct buffer *buffer, float value);
 

@@ -194,9 +194,6 @@ static int take_part(struct device *device, const struct device_choice *choice) 
 
 static int create_queues(struct device *device, int is_profiling) {
     cl_int code;
-    device->context = clCreateContext(NULL, 1, &device->id, NULL, NULL, &code);
-    if (code != CL_SUCCESS)
-        return cl_error(device, code, "clCreateContext");
     blas_use();
     device->is_counted = 1;
     device->is_profiling = is_profiling;
@@ -210,36 +207,51 @@ static int create_queues(struct device *device, int is_profiling) {
     return 0;
 }
 
-static int open_device(struct device **out, struct device_choice choice, int is_profiling) {
-    struct device_ids found;
-    TRY(find_ids(&found));
-    TRY(choice_check_index(choice.index, found.count));
+/* The device, as yet without a context. */
+static int take_device(struct device **out, const struct device_ids *found,
+                       struct device_choice choice) {
+    TRY(choice_check_index(choice.index, found->count));
     struct device *device = calloc(1, sizeof *device);
     if (!device)
         return error_no_memory("a device", sizeof *device);
     pthread_mutex_init(&device->lock, NULL);
     pthread_mutex_init(&device->pulse_lock, NULL);
-    device->id = found.ids[choice.index];
-    int rc = query(&device->info, device->id, choice.index);
-    if (rc == 0 && choice.parts > 1)
-        rc = take_part(device, &choice);
-    if (rc == 0)
-        rc = create_queues(device, is_profiling);
-    if (rc < 0) {
-        device_close(device);
-        return rc;
-    }
     device->store = store_open(NULL);
+    device->id = found->ids[choice.index];
     *out = device;
+    TRY(query(&device->info, device->id, choice.index));
+    return choice.parts > 1 ? take_part(device, &choice) : 0;
+}
+
+static int open_all(struct device **devices, const struct device_choice *choices, int count,
+                    int flags) {
+    struct device_ids found;
+    TRY(find_ids(&found));
+    for (int i = 0; i < count; i++)
+        TRY(take_device(&devices[i], &found, choices[i]));
+    TRY(contexts_create(devices, count, flags & DEVICES_SHARE_CONTEXT));
+    for (int i = 0; i < count; i++)
+        TRY(create_queues(devices[i], flags & DEVICES_PROFILING));
     return 0;
 }
 
+int devices_open(struct device **out, const struct device_choice *choices, int count, int flags) {
+    for (int i = 0; i < count; i++)
+        out[i] = NULL;
+    int rc = open_all(out, choices, count, flags);
+    for (int i = 0; rc < 0 && i < count; i++) {
+        device_close(out[i]);
+        out[i] = NULL;
+    }
+    return rc;
+}
+
 int device_open(struct device **out, struct device_choice choice) {
-    return open_device(out, choice, 0);
+    return devices_open(out, &choice, 1, 0);
 }
 
 int device_open_profiling(struct device **out, struct device_choice choice) {
-    return open_device(out, choice, 1);
+    return devices_open(out, &choice, 1, DEVICES_PROFILING);
 }
 
 void device_close(struct device *device) {

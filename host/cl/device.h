@@ -1,9 +1,9 @@
 /* OpenCL devices: what there are, what each can do, and one opened for work.
  *
- * Each opened device has its own context and one in-order queue: commands run in the order in which
- * they were enqueued, so no caller needs events to keep them apart. What goes to the device beside
- * the kernels has a second such queue, and what comes from it (cl/window.h) a third one, so that
- * none waits for another; marks keep them in step.
+ * Each opened device has its own context, or shares one with others of its platform, and one
+ * in-order queue: commands run in the order in which they were enqueued, so no caller needs events
+ * to keep them apart. What goes to the device beside the kernels has a second such queue, and what
+ * comes from it (cl/window.h) a third one, so that none waits for another; marks keep them in step.
  */
 #ifndef CL_DEVICE_H
 #define CL_DEVICE_H
@@ -73,12 +73,26 @@ int device_open(struct device **out, struct device_choice choice);
 /* The same, with queues that take times: see kernel_seconds. */
 int device_open_profiling(struct device **out, struct device_choice choice);
 
+/* How several are opened. */
+enum {
+    DEVICES_PROFILING = 1,     /* their queues take times */
+    DEVICES_SHARE_CONTEXT = 2, /* those of one platform share a context, and may copy to
+                                  each other: cl/buffer.h */
+};
+
+/* Opens several, in the order of the list, which may name one twice; all or none. A platform that
+ * grants no context for all of its devices has one for each: ask device_shares_context. */
+int devices_open(struct device **out, const struct device_choice *choices, int count, int flags);
+
 /* A whole device, by its index. */
 #define WHOLE_DEVICE(i) ((struct device_choice){.index = (i)})
 
 void device_close(struct device *device);
 
 const struct device_info *device_info(const struct device *device);
+
+/* Whether they are in one context. */
+int device_shares_context(const struct device *a, const struct device *b);
 
 /* Bytes of its buffers that are alive. */
 uint64_t device_allocated(const struct device *device);
@@ -90,8 +104,9 @@ int device_flush(struct device *device);
 /* Waits until everything enqueued so far is done. */
 int device_finish(struct device *device);
 
-/* A point in one of a device's queues, which the other one or the host can wait for. Zeroed: none,
- * which is over already. Free with mark_free, whether or not it was reached. */
+/* A point in one of a device's queues, which its other ones, those of devices that share its
+ * context, or the host can wait for. Zeroed: none, which is over already. Free with mark_free,
+ * whether or not it was reached. */
 struct mark {
     void *event;
 };

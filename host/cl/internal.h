@@ -102,6 +102,8 @@ void pulse_free(struct device *device);
  * or CL_SUCCESS; it may have the queue hang, until trial_end. */
 cl_int trial_command(struct device *device, cl_command_queue queue);
 void trial_end(struct device *device);
+/* Gives each of the devices a context: its own, or one for all of a platform. */
+int contexts_create(struct device **devices, int count, int is_shared);
 
 /* Waits until all that a queue holds is done. clFinish of Mesa 22.3 does not wait for what was
  * flushed before, so this waits for a marker instead. */

@@ -101,7 +101,8 @@ const char *kernel_name(const struct kernel *kernel) {
     return kernel->name;
 }
 
-int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments, size_t count) {
+static cl_int set_arguments(struct kernel *kernel, const struct kernel_argument *arguments,
+                            size_t count) {
     cl_int code = CL_SUCCESS;
     for (size_t i = 0; code == CL_SUCCESS && i < count; i++) {
         const struct kernel_argument *a = &arguments[i];
@@ -110,6 +111,16 @@ int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments
         else
             code = clSetKernelArg(kernel->kernel, (cl_uint)i, sizeof(cl_mem), &a->buffer->memory);
     }
+    return code;
+}
+
+static int launch_failed(const struct kernel *kernel, cl_int code) {
+    (void)cl_error(kernel->device, code, "launch");
+    return error_prefix(ERROR_DEVICE, "kernel %s: ", kernel->name);
+}
+
+int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments, size_t count) {
+    cl_int code = set_arguments(kernel, arguments, count);
     struct device *device = kernel->device;
     cl_event event = NULL;
     if (code == CL_SUCCESS)
@@ -120,9 +131,26 @@ int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments
                                    kernel->local[0] ? kernel->local : NULL, 0, NULL,
                                    pulse_is_wanted(device) ? &event : device_event(device, &event));
     device_note(device, QUEUE_KERNELS, event, kernel->label, kernel);
-    if (code != CL_SUCCESS) {
-        (void)cl_error(device, code, "launch");
-        return error_prefix(ERROR_DEVICE, "kernel %s: ", kernel->name);
-    }
+    return code == CL_SUCCESS ? 0 : launch_failed(kernel, code);
+}
+
+int kernel_launch_beside(struct kernel *kernel, const struct mark *after, struct mark *done,
+                         const struct kernel_argument *arguments, size_t count) {
+    struct device *device = kernel->device;
+    cl_event event = NULL, earlier = after->event;
+    cl_int code = set_arguments(kernel, arguments, count);
+    if (code == CL_SUCCESS)
+        code = trial_command(device, device->transfers);
+    if (code == CL_SUCCESS)
+        code = clEnqueueNDRangeKernel(device->transfers, kernel->kernel, 3, NULL, kernel->global,
+                                      kernel->local[0] ? kernel->local : NULL, earlier ? 1 : 0,
+                                      earlier ? &earlier : NULL, &event);
+    if (code != CL_SUCCESS)
+        return launch_failed(kernel, code);
+    if ((device->is_profiling || pulse_is_wanted(device)) && clRetainEvent(event) == CL_SUCCESS)
+        device_note(device, QUEUE_TRANSFERS, event, kernel->label, kernel);
+    mark_free(done);
+    done->event = event;
+    CL_TRY(device, clFlush(device->transfers));
     return 0;
 }

@@ -70,6 +70,13 @@ struct kernel_argument {
                   sizeof((const struct kernel_argument[]){__VA_ARGS__}) / \
                       sizeof(struct kernel_argument))
 
+int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments, size_t count);
+
+/* The same among the transfers, so beside other kernels: it begins after what `after` marks, and
+ * *done then marks its end. */
+int kernel_launch_beside(struct kernel *kernel, const struct mark *after, struct mark *done,
+                         const struct kernel_argument *arguments, size_t count);
+
 /* On a profiling device: the seconds that the kernel's launches took until the last
  * device_collect_times, and how to count anew. */
 double kernel_seconds(const struct kernel *kernel);
@@ -80,7 +87,5 @@ const char *kernel_text(const char *file);
 
 /* The kernel's function. */
 const char *kernel_name(const struct kernel *kernel);
-
-int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments, size_t count);
 
 #endif

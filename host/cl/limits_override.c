@@ -49,7 +49,10 @@ static void lower(uint64_t *value, uint64_t limit) {
 /* Returns -1 when there is no such key, or when it does not take that amount. */
 static int set(struct device_info *info, const char *key, size_t length, uint64_t limit) {
 #define IS(name) (length == strlen(name) && strncmp(key, name, length) == 0)
-    int *flag = IS("fp64") ? &info->has_fp64 : IS("fp16") ? &info->has_fp16 : NULL;
+    int *flag = IS("fp64")      ? &info->has_fp64
+                : IS("fp16")    ? &info->has_fp16
+                : IS("unified") ? &info->is_unified
+                                : NULL;
     if (flag) {
         *flag = *flag && limit;
         return limit > 1 ? -1 : 0;
@@ -92,12 +95,12 @@ int limits_override(struct device_info *info, const char *text) {
     while (text && *text) {
         size_t length = strcspn(text, ",");
         if (override_item(info, text, length) < 0)
-            return error_set(
-                ERROR_INPUT,
-                "CLNET_DEVICE_LIMITS: '%.*s' makes no sense; it takes global_memory, "
-                "allocation_max, local_memory and work_group_max=N, with K, M or G, "
-                "fp64 and fp16=0, launches=N and hang=N; 1:launches=N is for device 1 alone",
-                (int)(length < 100 ? length : 100), text);
+            return error_set(ERROR_INPUT,
+                             "CLNET_DEVICE_LIMITS: '%.*s' makes no sense; it takes global_memory, "
+                             "allocation_max, local_memory and work_group_max=N, with K, M or G, "
+                             "fp64, fp16 and unified=0, launches=N and hang=N; 1:launches=N is for "
+                             "device 1 alone",
+                             (int)(length < 100 ? length : 100), text);
         text += length;
         text += *text == ',';
     }

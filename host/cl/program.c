@@ -131,15 +131,50 @@ static cl_program recall(struct device *device, const struct program *entry, con
     return NULL;
 }
 
+/* The device's place among those of the program, which are all of the context's; -1: it has none.
+ */
+static int find_place(const struct device *device, cl_program program, cl_device_id *ids,
+                      size_t bytes) {
+    if (clGetProgramInfo(program, CL_PROGRAM_DEVICES, bytes, ids, NULL) != CL_SUCCESS)
+        return -1;
+    for (size_t i = 0; i < bytes / sizeof *ids; i++) {
+        if (ids[i] == device->id)
+            return (int)i;
+    }
+    return -1;
+}
+
+enum { SHARING_MAX = 64 }; /* devices of one context */
+
+/* The program as the driver hands it out, in new memory; NULL if it does not. */
+static unsigned char *get_binary(const struct device *device, cl_program program, size_t *bytes) {
+    cl_device_id ids[SHARING_MAX];
+    size_t sizes[SHARING_MAX];
+    unsigned char *binaries[SHARING_MAX] = {NULL};
+    cl_uint count = 0;
+    if (clGetProgramInfo(program, CL_PROGRAM_NUM_DEVICES, sizeof count, &count, NULL) !=
+            CL_SUCCESS ||
+        count > SHARING_MAX)
+        return NULL;
+    int place = find_place(device, program, ids, count * sizeof *ids);
+    if (place < 0 || clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, count * sizeof *sizes,
+                                      sizes, NULL) != CL_SUCCESS)
+        return NULL;
+    *bytes = sizes[place];
+    binaries[place] = *bytes ? malloc(*bytes) : NULL; /* the others' are not wanted */
+    if (binaries[place] && clGetProgramInfo(program, CL_PROGRAM_BINARIES, count * sizeof *binaries,
+                                            binaries, NULL) != CL_SUCCESS) {
+        free(binaries[place]);
+        return NULL;
+    }
+    return binaries[place];
+}
+
 /* Keeps a program for later runs, if the driver hands it out. */
 static void keep(struct device *device, const struct program *entry, const char *key) {
     size_t bytes = 0;
-    if (!device->store || clGetProgramInfo(entry->program, CL_PROGRAM_BINARY_SIZES, sizeof bytes,
-                                           &bytes, NULL) != CL_SUCCESS)
-        return;
-    unsigned char *binary = bytes ? malloc(bytes) : NULL;
-    if (binary && clGetProgramInfo(entry->program, CL_PROGRAM_BINARIES, sizeof binary, &binary,
-                                   NULL) == CL_SUCCESS)
+    unsigned char *binary = device->store ? get_binary(device, entry->program, &bytes) : NULL;
+    if (binary)
         store_keep_program(device->store, key, binary, bytes);
     free(binary);
 }

@@ -25,6 +25,8 @@ static const struct option flag_table[] = {
      OPTION_BOOL, FIELD(together), "0", 0, 1, NULL},
     {"split", "with --together: the samples of a batch that each device takes, as 96,32",
      OPTION_STRING, FIELD(crew.split), NULL, 0, 0, NULL},
+    {"exchange", "with --together: " CREW_EXCHANGE_HELP, OPTION_ENUM, FIELD(crew.exchange), "auto",
+     0, 0, crew_exchanges},
     {"trace", "with --together: a file to write a timeline to", OPTION_STRING, FIELD(crew.trace),
      NULL, 0, 0, NULL},
     {"data", "pictures: measure how fast they are decoded too, and what a training waits for",
@@ -308,7 +310,10 @@ static int bench_together(const struct flags *flags, const struct net *net) {
 }
 
 static int check_flags(const struct flags *flags) {
-    const char *alone = flags->crew.split ? "--split" : flags->crew.trace ? "--trace" : NULL;
+    const char *alone = flags->crew.split      ? "--split"
+                        : flags->crew.exchange ? "--exchange"
+                        : flags->crew.trace    ? "--trace"
+                                               : NULL;
     if (!flags->together && alone)
         return error_set(ERROR_INPUT, "%s: only with --together", alone);
     if (flags->together && (flags->layers || flags->job.data))
@@ -351,8 +356,8 @@ static int run(const struct command *command, int argc, char **argv) {
 const struct command command_bench = {
     .name = "bench",
     .usage = "[CONFIG] [--devices LIST] [--data PATH] [--batch N] [--layers] [--repetitions N] "
-             "[--together [--split SHARES] [--trace FILE]] [--timeout SECONDS] [--json] "
-             "[--set section.key=value]...",
+             "[--together [--split SHARES] [--exchange WAY] [--trace FILE]] [--timeout SECONDS] "
+             "[--json] [--set section.key=value]...",
     .help =
         "Measures how fast a config (configs/alexnet.cfg by default) runs, on synthetic data, and "
         "how near\nto the device's own limits, which are measured first.\nWith --data also how "

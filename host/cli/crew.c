@@ -2,10 +2,13 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "train/exchange_choice.h"
 #include "train/split.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+const char *const crew_exchanges[] = {"auto", "host", "device", NULL};
 
 static void tell_device(const struct device *device) {
     const struct device_info *info = device_info(device);
@@ -25,27 +28,41 @@ static int tell_others(void) {
     return 0;
 }
 
-static int open_choices(struct crew *crew, const struct device_choice *choices, int count,
-                        int is_profiling) {
-    crew->devices = calloc((size_t)count, sizeof(struct device *));
-    if (!crew->devices)
-        return error_no_memory("devices", (size_t)count * sizeof(struct device *));
-    for (; crew->count < count; crew->count++) {
-        struct device **device = &crew->devices[crew->count];
-        TRY(is_profiling ? device_open_profiling(device, choices[crew->count])
-                         : device_open(device, choices[crew->count]));
-        tell_device(*device);
-    }
+/* Whether the devices are to share a context, which is for copies among them alone. */
+static int is_to_share(int *share, const struct device_choice *choices, int count, int exchange) {
+    struct device_info *all;
+    int listed;
+    *share = exchange == EXCHANGE_DEVICE;
+    if (exchange != EXCHANGE_AUTO)
+        return 0;
+    TRY(devices_list(&all, &listed));
+    *share = exchange_is_worth_a_trial(all, choices, count);
+    free(all);
     return 0;
 }
 
-static int open_devices(struct crew *crew, const char *list, int is_profiling) {
+static int open_choices(struct crew *crew, const struct device_choice *choices, int count,
+                        const struct crew_flags *flags) {
+    int share;
+    crew->devices = calloc((size_t)count, sizeof(struct device *));
+    if (!crew->devices)
+        return error_no_memory("devices", (size_t)count * sizeof(struct device *));
+    TRY(is_to_share(&share, choices, count, flags->exchange));
+    TRY(devices_open(crew->devices, choices, count,
+                     (share ? DEVICES_SHARE_CONTEXT : 0) | (flags->trace ? DEVICES_PROFILING : 0)));
+    crew->count = count;
+    for (int i = 0; i < count; i++)
+        tell_device(crew->devices[i]);
+    return 0;
+}
+
+static int open_devices(struct crew *crew, const struct crew_flags *flags) {
     struct device_choice *choices;
     int count;
-    TRY(devices_choose(&choices, &count, list));
-    int rc = open_choices(crew, choices, count, is_profiling);
+    TRY(devices_choose(&choices, &count, flags->devices));
+    int rc = open_choices(crew, choices, count, flags);
     free(choices);
-    return rc == 0 && !list ? tell_others() : rc;
+    return rc == 0 && !flags->devices ? tell_others() : rc;
 }
 
 static int is_auto(const char *split) {
@@ -65,10 +82,10 @@ static int parse_split(int **shares, int count, int batch, const char *split) {
     return rc < 0 ? error_prefix(rc, "--split: ") : 0;
 }
 
-int crew_open(struct crew *crew, const char *command, const struct net *net,
-              const struct crew_flags *flags, enum truth truth_kind, int is_floats) {
+static int open_once(struct crew *crew, const char *command, const struct net *net,
+                     const struct crew_flags *flags, enum truth truth_kind, int is_floats) {
     int *shares;
-    TRY(open_devices(crew, flags->devices, flags->trace != NULL));
+    TRY(open_devices(crew, flags));
     TRY(watchdog_start(&crew->watchdog, crew->devices, crew->count, flags->timeout, command));
     if (flags->trace)
         TRY(trace_open(&crew->trace, flags->trace));
@@ -80,12 +97,28 @@ int crew_open(struct crew *crew, const char *command, const struct net *net,
         .shares = shares,
         .is_automatic = is_auto(flags->split),
         .bucket_bytes = (size_t)(net->options.bucket * (1 << 20)),
+        .exchange = (enum exchange_by)flags->exchange,
         .trace = crew->trace,
     };
     if (rc == 0)
         rc = team_create(&crew->team, net, crew->devices, crew->count, &options);
     free(shares);
     return rc;
+}
+
+/* Where copies were tried and turned out not to be faster, each device gets a context of its own.
+ */
+int crew_open(struct crew *crew, const char *command, const struct net *net,
+              const struct crew_flags *flags, enum truth truth_kind, int is_floats) {
+    TRY(open_once(crew, command, net, flags, truth_kind, is_floats));
+    if (crew->count < 2 || !device_shares_context(crew->devices[0], crew->devices[1]) ||
+        team_exchanges_by_copies(crew->team))
+        return 0;
+    struct crew_flags again = *flags;
+    again.exchange = EXCHANGE_HOST;
+    log_info("the devices are opened again, each in a context of its own");
+    TRY(crew_close(crew));
+    return open_once(crew, command, net, &again, truth_kind, is_floats);
 }
 
 int crew_close(struct crew *crew) {

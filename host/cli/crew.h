@@ -9,8 +9,16 @@
 /* Flags of the commands that have a team learn; NULL: not given. */
 struct crew_flags {
     const char *devices, *split, *trace;
-    int timeout; /* seconds; 0: none */
+    int timeout;  /* seconds; 0: none */
+    int exchange; /* enum exchange_by */
 };
+
+/* The values of --exchange, for the tables of flags. */
+extern const char *const crew_exchanges[];
+#define CREW_EXCHANGE_HELP                                                                       \
+    "how gradients are exchanged: host: by way of the host; device: by copies among devices of " \
+    "one "                                                                                       \
+    "platform; auto: the faster"
 
 struct crew {
     struct device **devices;
@@ -22,7 +30,8 @@ struct crew {
 
 /* Opens the devices that --devices names, or the best one, and says which, and how to use those
  * that are left; then the trace, a team that learns such samples, and what watches them for the
- * command of that name. Close with crew_close, also on failure. */
+ * command of that name. The devices share a context if they exchange by copies. Close with
+ * crew_close, also on failure. */
 int crew_open(struct crew *crew, const char *command, const struct net *net,
               const struct crew_flags *flags, enum truth truth_kind, int is_floats);
 

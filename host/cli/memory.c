@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "data/dataset.h"
 #include "layers/part.h"
+#include "train/exchange_choice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ static struct memory_needs_options options_for(const struct net *net) {
         .truth_kind = net_loss(net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS,
         .is_floats = is_vector && net->data.type != DATA_IDX,
         .mean_by_pixel = net->data.mean && strcmp(net->data.mean, "pixel") == 0,
+        .bucket_bytes = (size_t)(net->options.bucket * (1 << 20)),
     };
 }
 
@@ -75,6 +77,8 @@ static int plan_rows(struct memory_report *report, const struct net *net,
     struct memory_needs_options options = options_for(net);
     int is_hybrid = net->options.parallel == PARALLEL_HYBRID && report->count > 1;
     options.ranks = is_hybrid ? report->count : 0;
+    if (exchange_is_worth_a_trial(devices, choices, report->count))
+        options.peers = report->count;
     for (int i = 0; i < report->count; i++) {
         struct memory_row *row = &report->rows[i];
         row->choice = choices[i];
@@ -138,6 +142,7 @@ static const struct kind kinds[] = {
     {"scratch", "scratch", offsetof(struct memory_needs, scratch)},
     {"staging", "staging", offsetof(struct memory_needs, staging)},
     {"results", "results", offsetof(struct memory_needs, results)},
+    {"exchange", "exchange", offsetof(struct memory_needs, exchange)},
     {"total", "total", offsetof(struct memory_needs, total)},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };

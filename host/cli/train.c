@@ -29,6 +29,8 @@ static const struct option flag_table[] = {
      "the samples of a batch that each device takes, as 96,32; or auto: by how fast they are; by "
      "default equally many",
      OPTION_STRING, FIELD(crew.split), NULL, 0, 0, NULL},
+    {"exchange", CREW_EXCHANGE_HELP, OPTION_ENUM, FIELD(crew.exchange), "auto", 0, 0,
+     crew_exchanges},
     {"data", "what to read in place of what the config names", OPTION_STRING, FIELD(job.data), NULL,
      0, 0, NULL},
     {"weights", "weights to begin with, a safetensors file", OPTION_STRING, FIELD(weights), NULL, 0,
@@ -103,9 +105,8 @@ static int refuse_with_resume(const struct flags *flags, const struct arguments 
         if (others[i][1])
             return error_set(ERROR_INPUT,
                              "--%s: not with --resume, which goes on with the run as it is; "
-                             "--devices, --split, --epochs, --iterations, --trace, --timeout and "
-                             "--verbose may be "
-                             "given",
+                             "--devices, --split, --exchange, --epochs, --iterations, --trace, "
+                             "--timeout and --verbose may be given",
                              others[i][0]);
     }
     return 0;
@@ -300,10 +301,11 @@ static int run(const struct command *command, int argc, char **argv) {
 
 const struct command command_train = {
     .name = "train",
-    .usage = "CONFIG [--devices LIST] [--split SHARES] [--data PATH] [--weights FILE] [--epochs N] "
-             "[--iterations N] [--batch N] [--seed N] [--output DIR] [--trace FILE] "
-             "[--timeout SECONDS] [--verbose] [--set section.key=value]...\n"
-             "      clnet train --resume DIR [--devices LIST] [--split SHARES] [--epochs N] "
+    .usage = "CONFIG [--devices LIST] [--split SHARES] [--exchange WAY] [--data PATH] "
+             "[--weights FILE] [--epochs N] [--iterations N] [--batch N] [--seed N] [--output DIR] "
+             "[--trace FILE] [--timeout SECONDS] [--verbose] [--set section.key=value]...\n"
+             "      clnet train --resume DIR [--devices LIST] [--split SHARES] [--exchange WAY] "
+             "[--epochs N] "
              "[--iterations N] "
              "[--timeout SECONDS] [--verbose]",
     .help = "Trains the network of a config and writes a directory: the weights, the metrics, and "

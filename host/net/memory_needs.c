@@ -53,6 +53,11 @@ static int add_parameters(struct tally *tally) {
         rc = add(tally, &needs->multipliers,
                  layout.segments[i] / PARAMETERS_BLOCK * sizeof(float[2]), "the multipliers");
     }
+    if (rc == 0 && tally->options->peers > 1)
+        rc = add(tally, &needs->exchange,
+                 parameter_layout_exchange_room(&layout, tally->options->bucket_bytes,
+                                                tally->options->peers),
+                 "the exchange of gradients");
     parameter_layout_free(&layout);
     return rc;
 }

@@ -17,6 +17,9 @@ struct memory_needs_options {
     int mean_by_pixel;       /* a mean for each pixel of a frame */
     size_t allocation_limit; /* lowers the device's largest allocation; 0: as the device says */
     int rank, ranks; /* one of so many devices that share the layers: parallel=hybrid; 0: alone */
+    int peers;       /* devices that may exchange gradients by copies (train/exchange.h), this one
+                        included; 0: there are none */
+    size_t bucket_bytes; /* of their exchange: see struct replica_options */
 };
 
 enum { MEMORY_NAME = 96 };
@@ -28,14 +31,15 @@ struct memory_needs {
     uint64_t scratch;     /* one layer's at a time */
     uint64_t staging;     /* two micro-batches of samples, views and truths; the mean */
     uint64_t results;     /* losses and ranks */
+    uint64_t exchange;    /* gradients of the other devices */
     uint64_t total;
     uint64_t largest; /* single allocation */
     char largest_name[MEMORY_NAME];
 };
 
-/* What replica_create and the first samples allocate, to the byte; or, of one rank of several, what
- * hybrid_create does: the front, its rows of the back, and the whole net for use. A tensor above
- * the largest allocation is ERROR_DEVICE, naming it. */
+/* What replica_create, the first samples and the exchange allocate, to the byte; or, of one rank of
+ * several, what hybrid_create does: the front, its rows of the back, and the whole net for use. A
+ * tensor above the largest allocation is ERROR_DEVICE, naming it. */
 int memory_needs(struct memory_needs *out, const struct net *net, const struct device_info *device,
                  const struct memory_needs_options *options);
 

@@ -56,3 +56,35 @@ void parameter_layout_free(struct parameter_layout *layout) {
     free(layout->segments);
     *layout = (struct parameter_layout){0};
 }
+
+size_t blocks_first(size_t floats, size_t i, size_t count) {
+    return floats / PARAMETERS_BLOCK * i / count * PARAMETERS_BLOCK;
+}
+
+size_t blocks_most(size_t floats, size_t count) {
+    return (floats / PARAMETERS_BLOCK + count - 1) / count * PARAMETERS_BLOCK;
+}
+
+/* None is tiny. */
+size_t bucket_count(size_t floats, size_t bucket_bytes) {
+    size_t bytes = floats * sizeof(float), blocks = floats / PARAMETERS_BLOCK;
+    if (bucket_bytes == 0)
+        return 1;
+    size_t count = bytes / bucket_bytes + (bytes % bucket_bytes != 0);
+    return count < blocks ? count : blocks;
+}
+
+size_t exchange_room(size_t floats, int peers) {
+    return (size_t)(peers - 1) * blocks_most(floats, (size_t)peers) * sizeof(float);
+}
+
+size_t parameter_layout_exchange_room(const struct parameter_layout *layout, size_t bucket_bytes,
+                                      int peers) {
+    size_t most = 0;
+    for (int i = 0; i < layout->segment_count; i++) {
+        size_t floats = layout->segments[i];
+        size_t largest = blocks_most(floats, bucket_count(floats, bucket_bytes));
+        most = largest > most ? largest : most;
+    }
+    return exchange_room(most, peers);
+}

@@ -88,32 +88,23 @@ static int create_views(struct parameters *parameters) {
 
 /* ---- buckets ---- */
 
-/* How many buckets a segment becomes: of about equal size, so that none is tiny. */
-static size_t buckets_of(const struct segment *segment, size_t bucket_bytes) {
-    size_t bytes = segment->elements * sizeof(float), blocks = segment->elements / PARAMETERS_BLOCK;
-    if (bucket_bytes == 0)
-        return 1;
-    size_t count = bytes / bucket_bytes + (bytes % bucket_bytes != 0);
-    return count < blocks ? count : blocks;
-}
-
 /* Cuts the segments into buckets, from the last one's end to the first one's beginning. */
 static int place_buckets(struct parameters *parameters, size_t bucket_bytes) {
     size_t count = 0;
     for (int s = 0; s < parameters->segment_count; s++)
-        count += buckets_of(&parameters->segments[s], bucket_bytes);
+        count += bucket_count(parameters->segments[s].elements, bucket_bytes);
     parameters->buckets = calloc(count + 1, sizeof *parameters->buckets);
     if (!parameters->buckets)
         return error_no_memory("buckets", (count + 1) * sizeof *parameters->buckets);
     for (int s = parameters->segment_count - 1; s >= 0; s--) {
-        size_t blocks = parameters->segments[s].elements / PARAMETERS_BLOCK;
-        size_t pieces = buckets_of(&parameters->segments[s], bucket_bytes);
+        size_t elements = parameters->segments[s].elements;
+        size_t pieces = bucket_count(elements, bucket_bytes);
         for (size_t i = pieces; i-- > 0;) {
-            size_t first = blocks * i / pieces, end = blocks * (i + 1) / pieces;
+            size_t first = blocks_first(elements, i, pieces);
             parameters->buckets[parameters->bucket_count++] =
                 (struct bucket){.segment = s,
-                                .first = first * PARAMETERS_BLOCK,
-                                .elements = (end - first) * PARAMETERS_BLOCK};
+                                .first = first,
+                                .elements = blocks_first(elements, i + 1, pieces) - first};
         }
     }
     return 0;

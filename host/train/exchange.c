@@ -1,61 +1,40 @@
 #include "train/exchange.h"
 
-#include "base/barrier.h"
 #include "base/error.h"
 #include "base/progress.h"
-#include "cl/window.h"
-#include "train/sum.h"
+#include "train/exchange_way.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A bucket of one replica. */
-struct piece {
-    struct window *window;
-    struct mark complete; /* the gradients are */
-    struct mark returned; /* the sum is back */
-};
+static int create_side(struct exchange *exchange, int rank, struct replica *replica) {
+    struct exchange_side *side = &exchange->sides[rank];
+    side->replica = replica;
+    side->complete = calloc((size_t)exchange->buckets + 1, sizeof *side->complete);
+    return side->complete ? 0 : error_no_memory("the exchange", sizeof *side->complete);
+}
 
-/* One replica's part. */
-struct side {
-    struct replica *replica;
-    struct piece *pieces; /* [buckets] */
-    struct trace *trace;  /* NULL: none */
-    int row;
-};
-
-struct exchange {
-    int count, buckets;
-    struct side *sides;
-    float **values; /* [buckets][count], of those whose windows are open */
-    struct barrier barrier;
-};
-
-static int create_side(struct exchange *exchange, struct side *side, int copies) {
-    side->pieces = calloc((size_t)exchange->buckets, sizeof *side->pieces);
-    if (!side->pieces)
-        return error_no_memory("the exchange", (size_t)exchange->buckets * sizeof *side->pieces);
-    for (int b = 0; b < exchange->buckets; b++)
-        TRY(window_create(&side->pieces[b].window, replica_bucket(side->replica, b), copies));
+static int create_sides(struct exchange *exchange, struct replica *const *replicas) {
+    exchange->sides = calloc((size_t)exchange->count, sizeof *exchange->sides);
+    if (!exchange->sides)
+        return error_no_memory("the exchange", sizeof *exchange->sides);
+    for (int i = 0; i < exchange->count; i++)
+        TRY(create_side(exchange, i, replicas[i]));
     return 0;
 }
 
-int exchange_create(struct exchange **out, struct replica *const *replicas, int count, int copies) {
+int exchange_create(struct exchange **out, struct replica *const *replicas, int count,
+                    enum exchange_by by, int copies) {
     struct exchange *exchange = calloc(1, sizeof *exchange);
     if (!exchange)
         return error_no_memory("the exchange", sizeof *exchange);
-    barrier_init(&exchange->barrier, count);
+    exchange->way = by == EXCHANGE_DEVICE ? &exchange_way_device : &exchange_way_host;
+    exchange->count = count;
     exchange->buckets = replica_bucket_count(replicas[0]);
-    exchange->sides = calloc((size_t)count, sizeof *exchange->sides);
-    exchange->values = calloc((size_t)count * (size_t)exchange->buckets, sizeof(float *));
-    int rc = exchange->sides && exchange->values
-                 ? 0
-                 : error_no_memory("the exchange", (size_t)count * sizeof *exchange->sides);
-    for (int i = 0; rc == 0 && i < count; i++) {
-        exchange->count = i + 1;
-        exchange->sides[i].replica = replicas[i];
-        rc = create_side(exchange, &exchange->sides[i], copies);
-    }
+    barrier_init(&exchange->barrier, count);
+    int rc = create_sides(exchange, replicas);
+    if (rc == 0)
+        rc = exchange->way->open(exchange, copies);
     if (rc < 0)
         exchange_free(exchange);
     else
@@ -63,29 +42,31 @@ int exchange_create(struct exchange **out, struct replica *const *replicas, int 
     return rc;
 }
 
+static void free_side(struct exchange_side *side, int buckets) {
+    for (int b = 0; side->complete && b < buckets; b++)
+        mark_free(&side->complete[b]);
+    free(side->complete);
+}
+
 void exchange_free(struct exchange *exchange) {
     if (!exchange)
         return;
-    for (int i = 0; exchange->sides && i < exchange->count; i++) {
-        struct piece *pieces = exchange->sides[i].pieces;
-        for (int b = 0; pieces && b < exchange->buckets; b++) {
-            window_free(pieces[b].window);
-            mark_free(&pieces[b].complete);
-            mark_free(&pieces[b].returned);
-        }
-        free(pieces);
-    }
+    exchange->way->close(exchange);
+    for (int i = 0; exchange->sides && i < exchange->count; i++)
+        free_side(&exchange->sides[i], exchange->buckets);
     barrier_destroy(&exchange->barrier);
     free(exchange->sides);
-    free(exchange->values);
     free(exchange);
 }
 
 int exchange_start(struct exchange *exchange, int rank, int bucket) {
-    struct side *side = &exchange->sides[rank];
-    struct piece *piece = &side->pieces[bucket];
-    TRY(device_mark(replica_device(side->replica), &piece->complete));
-    return window_open(piece->window, &piece->complete);
+    struct exchange_side *side = &exchange->sides[rank];
+    TRY(device_mark(replica_device(side->replica), &side->complete[bucket]));
+    return exchange->way->start(exchange, rank, bucket);
+}
+
+int exchange_wait(struct exchange *exchange, int rank, int bucket) {
+    return exchange->way->wait(exchange, rank, bucket);
 }
 
 void exchange_trace(struct exchange *exchange, int rank, struct trace *trace, int row) {
@@ -93,7 +74,7 @@ void exchange_trace(struct exchange *exchange, int rank, struct trace *trace, in
     exchange->sides[rank].row = row;
 }
 
-static void show(const struct side *side, int bucket, double start, const char *what) {
+void exchange_show(const struct exchange_side *side, int bucket, double start, const char *what) {
     char name[64];
     if (!side->trace)
         return;
@@ -101,34 +82,11 @@ static void show(const struct side *side, int bucket, double start, const char *
     trace_span(side->trace, side->row, name, start, clock_seconds());
 }
 
-/* Waits for the replica's own gradients, and then for those of the others. */
-static int meet(struct exchange *exchange, int rank, int bucket) {
-    struct side *side = &exchange->sides[rank];
-    struct piece *piece = &side->pieces[bucket];
-    void *values;
-    TRY(window_wait(piece->window, &values));
-    exchange->values[bucket * exchange->count + rank] = values;
+int exchange_meet(struct exchange *exchange, int rank, int bucket) {
     double start = clock_seconds();
     int have_met = barrier_wait(&exchange->barrier);
-    show(side, bucket, start, "wait for the others");
+    exchange_show(&exchange->sides[rank], bucket, start, "wait for the others");
     return !have_met;
-}
-
-int exchange_wait(struct exchange *exchange, int rank, int bucket) {
-    struct side *side = &exchange->sides[rank];
-    struct piece *piece = &side->pieces[bucket];
-    int rc = meet(exchange, rank, bucket);
-    if (rc)
-        return rc;
-    double start = clock_seconds();
-    sum_share(exchange->values + (ptrdiff_t)bucket * exchange->count, exchange->count, rank,
-              buffer_bytes(replica_bucket(side->replica, bucket)) / sizeof(float));
-    int have_met = barrier_wait(&exchange->barrier);
-    show(side, bucket, start, "sum");
-    if (!have_met)
-        return 1;
-    TRY(window_close(piece->window, &piece->returned));
-    return device_wait_for(replica_device(side->replica), &piece->returned);
 }
 
 void exchange_abort(struct exchange *exchange) {
@@ -136,6 +94,6 @@ void exchange_abort(struct exchange *exchange) {
 }
 
 int exchange_settle(struct exchange *exchange, int rank) {
-    const struct side *side = &exchange->sides[rank];
-    return mark_wait(replica_device(side->replica), &side->pieces[exchange->buckets - 1].complete);
+    const struct exchange_side *side = &exchange->sides[rank];
+    return mark_wait(replica_device(side->replica), &side->complete[exchange->buckets - 1]);
 }

@@ -1,9 +1,9 @@
 /* The exchange of gradients: each bucket of every replica becomes the sum over all replicas.
  *
  * The sum is taken in the order of the replicas, so that it is the same bits every time, and the
- * same on all of them. This one is for replicas of one process, whatever their platforms: they meet
- * in the host's memory. The thread of each sums its share of a bucket over all replicas there, so
- * that a bucket crosses each device's bus once in each direction, however many devices there are.
+ * same on all of them. There are two ways for it, which give the same bits: in the host's memory
+ * (exchange_host.c), whatever the devices, and by copies among devices that share a context
+ * (exchange_device.c).
  *
  * Each replica has a thread of its own, which starts every bucket and then waits for every bucket,
  * in the same order. Nothing here blocks but exchange_wait.
@@ -15,9 +15,17 @@
 
 struct exchange;
 
-/* For replicas of the same net with the same buckets, which must outlive it. `copies`: see
- * window_create. Free with exchange_free, when no thread is in it. */
-int exchange_create(struct exchange **out, struct replica *const *replicas, int count, int copies);
+enum exchange_by {
+    EXCHANGE_AUTO, /* not of exchange_create, but of who is to choose one */
+    EXCHANGE_HOST,
+    EXCHANGE_DEVICE,
+};
+
+/* For replicas of the same net with the same buckets, two or more, which must outlive it.
+ * EXCHANGE_DEVICE is for devices that all share one context. `copies`: see window_create. Free with
+ * exchange_free, when no thread is in it. */
+int exchange_create(struct exchange **out, struct replica *const *replicas, int count,
+                    enum exchange_by by, int copies);
 
 void exchange_free(struct exchange *exchange);
 

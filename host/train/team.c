@@ -7,7 +7,7 @@
 #include "net/memory_needs.h"
 #include "net/net_part.h"
 #include "train/evaluator.h"
-#include "train/exchange.h"
+#include "train/exchange_choice.h"
 #include "train/hybrid.h"
 #include "train/pace.h"
 #include "train/split.h"
@@ -55,6 +55,7 @@ struct team {
     struct replica **learners; /* the same, or the fronts: each worker's */
     int *shares;
     struct exchange *exchange; /* NULL: there is one replica alone */
+    int peers;                 /* that may exchange by copies; 0: none */
     struct hybrid *hybrid;     /* NULL: every worker has the whole net */
     struct barrier vote;
     atomic_int diverged; /* rank + 1 of one whose loss is not finite */
@@ -359,7 +360,9 @@ static int plan_share(const struct worker *worker, int share, struct memory_fit 
                                            .mean_by_pixel = o->mean_by_pixel,
                                            .allocation_limit = o->allocation_limit,
                                            .rank = worker->rank,
-                                           .ranks = is_hybrid(team) ? team->size : 0};
+                                           .ranks = is_hybrid(team) ? team->size : 0,
+                                           .peers = team->peers,
+                                           .bucket_bytes = o->bucket_bytes};
     return memory_fit(fit, team->net, device_info(worker->device), &options, share,
                       least_parts(team, share), worker->sharing);
 }
@@ -489,13 +492,16 @@ static int build(struct team *team, struct device *const *devices) {
         TRY(split_even(team->shares, team->size, team->net->options.batch));
     if (is_hybrid(team))
         TRY(check_hybrid(team));
+    TRY(exchange_peers(&team->peers, devices, team->size, team->options.exchange));
     for (int i = 0; i < team->size; i++)
         TRY(plan_worker(team, i, devices));
     for (int i = 0; i < team->size; i++)
         TRY(create_worker(team, i));
     TRY(is_hybrid(team) ? create_hybrid(team, devices) : create_replicas(team));
     if (team->size > 1)
-        TRY(exchange_create(&team->exchange, team->learners, team->size, team->options.copies));
+        TRY(exchange_choose(&team->exchange, team->learners, team->size,
+                            team->peers ? team->options.exchange : EXCHANGE_HOST,
+                            team->options.copies));
     if (team->size > 1 && !team->options.shares && !is_hybrid(team))
         TRY(pace_create(&team->pace, team->size, team->net->options.batch,
                         team->options.is_automatic ? PACE_SOON : PACE_LATER));
@@ -573,6 +579,10 @@ struct replica *const *team_replicas(const struct team *team) {
 
 int team_share(const struct team *team, int rank) {
     return team->shares[rank];
+}
+
+int team_exchanges_by_copies(const struct team *team) {
+    return team->exchange && exchange_is_by(team->exchange) == EXCHANGE_DEVICE;
 }
 
 /* ---- parameters ---- */

@@ -17,17 +17,20 @@
 
 #include "data/loader.h"
 #include "net/replica.h"
+#include "train/exchange.h"
 
 struct team;
 
 struct team_options {
     enum technique technique;
     enum truth truth_kind;
-    int is_floats;           /* the samples come as floats, not as bytes of frames */
-    int mean_by_pixel;       /* there will be a mean for each pixel */
-    const int *shares;       /* of the batch, one for each device; NULL: equal ones */
-    int is_automatic;        /* measure the devices, and divide the batch anew as they turn out */
-    size_t bucket_bytes;     /* of gradients that leave at once; 0: TEAM_BUCKET_BYTES */
+    int is_floats;       /* the samples come as floats, not as bytes of frames */
+    int mean_by_pixel;   /* there will be a mean for each pixel */
+    const int *shares;   /* of the batch, one for each device; NULL: equal ones */
+    int is_automatic;    /* measure the devices, and divide the batch anew as they turn out */
+    size_t bucket_bytes; /* of gradients that leave at once; 0: TEAM_BUCKET_BYTES */
+    enum exchange_by
+        exchange;            /* EXCHANGE_AUTO: the faster way, where the devices share a context */
     int copies;              /* see window_create */
     size_t allocation_limit; /* see struct replica_options */
     struct trace *trace;     /* shows what the devices do, which were opened for profiling, and what
@@ -51,6 +54,9 @@ int team_size(const struct team *team);
 struct replica *team_replica(const struct team *team, int rank);
 struct replica *const *team_replicas(const struct team *team); /* [team_size] */
 int team_share(const struct team *team, int rank);             /* samples of a whole batch */
+
+/* Whether gradients are exchanged by copies among the devices, not by way of the host. */
+int team_exchanges_by_copies(const struct team *team);
 
 /* Fills the parameters of all as their initialisers say. */
 int team_initialise(struct team *team, uint32_t seed);

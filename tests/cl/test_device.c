@@ -242,6 +242,73 @@ START_TEST(devices_of_all_platforms_compute_while_all_are_open) {
 }
 END_TEST
 
+/* Of two platforms none is shared, which is to be seen where there are two. */
+START_TEST(devices_of_a_platform_share_a_context_when_asked_to) {
+    struct device_choice *choices;
+    int count;
+    ck_succeeds(devices_choose(&choices, &count, "all"));
+    struct device **devices = calloc((size_t)count, sizeof(struct device *));
+    ck_assert_ptr_nonnull(devices);
+    ck_succeeds(devices_open(devices, choices, count, DEVICES_SHARE_CONTEXT));
+    for (int i = 0; i < count; i++) {
+        check_computes(devices[i]);
+        for (int k = 0; k < count; k++)
+            ck_assert_int_eq(
+                device_shares_context(devices[i], devices[k]),
+                strcmp(device_info(devices[i])->platform, device_info(devices[k])->platform) == 0);
+    }
+    for (int i = 0; i < count; i++)
+        device_close(devices[i]);
+    free(devices);
+    free(choices);
+}
+END_TEST
+
+START_TEST(devices_have_contexts_of_their_own_unless_asked_to_share) {
+    const struct device_choice twice[] = {WHOLE_DEVICE(test_device_index()),
+                                          WHOLE_DEVICE(test_device_index())};
+    struct device *devices[2];
+    ck_succeeds(devices_open(devices, twice, 2, 0));
+    ck_assert(!device_shares_context(devices[0], devices[1]));
+    device_close(devices[0]);
+    check_computes(devices[1]);
+    device_close(devices[1]);
+}
+END_TEST
+
+/* The same device twice, or its halves: what one closes is still there for the other. */
+static void check_pair(const struct device_choice *pair) {
+    struct device *devices[2];
+    ck_succeeds(devices_open(devices, pair, 2, DEVICES_SHARE_CONTEXT));
+    ck_assert(device_shares_context(devices[0], devices[1]));
+    check_computes(devices[0]);
+    device_close(devices[0]);
+    check_computes(devices[1]);
+    device_close(devices[1]);
+}
+
+START_TEST(devices_that_share_a_context_may_be_the_same_or_parts_of_one) {
+    struct device_info *devices;
+    int count, index = test_device_index();
+    list(&devices, &count);
+    int parts = devices[index].sub_devices;
+    free(devices);
+    check_pair((struct device_choice[]){WHOLE_DEVICE(index), WHOLE_DEVICE(index)});
+    if (parts >= 2)
+        check_pair((struct device_choice[]){{.index = index, .part = 0, .parts = 2},
+                                            {.index = index, .part = 1, .parts = 2}});
+}
+END_TEST
+
+START_TEST(devices_that_cannot_all_be_opened_are_all_closed) {
+    const struct device_choice choices[] = {WHOLE_DEVICE(test_device_index()), WHOLE_DEVICE(1000)};
+    struct device *devices[2];
+    ck_fails(devices_open(devices, choices, 2, DEVICES_SHARE_CONTEXT), ERROR_INPUT,
+             "device 1000: there is no such device");
+    ck_assert(!devices[0] && !devices[1]);
+}
+END_TEST
+
 START_TEST(device_close_takes_what_was_never_opened) {
     device_close(NULL);
 }
@@ -261,6 +328,10 @@ int main(void) {
     tcase_add_test(tests, devices_choose_bounds_how_many);
     tcase_add_test(tests, device_halves_compute_and_more_parts_than_it_has_are_refused);
     tcase_add_test(tests, devices_of_all_platforms_compute_while_all_are_open);
+    tcase_add_test(tests, devices_of_a_platform_share_a_context_when_asked_to);
+    tcase_add_test(tests, devices_have_contexts_of_their_own_unless_asked_to_share);
+    tcase_add_test(tests, devices_that_share_a_context_may_be_the_same_or_parts_of_one);
+    tcase_add_test(tests, devices_that_cannot_all_be_opened_are_all_closed);
     tcase_add_test(tests, device_close_takes_what_was_never_opened);
     return suite_run("cl/device", tests);
 }

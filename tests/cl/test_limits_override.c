@@ -14,18 +14,19 @@ static struct device_info large(void) {
                                 .local_memory = 64 << 10,
                                 .work_group_max = 1024,
                                 .has_fp16 = 1,
-                                .has_fp64 = 1};
+                                .has_fp64 = 1,
+                                .is_unified = 1};
 }
 
 START_TEST(limits_override_lowers_what_it_names) {
     struct device_info info = large();
     ck_succeeds(limits_override(&info, "global_memory=1G,allocation_max=256M,local_memory=16K,"
-                                       "work_group_max=64,fp64=0,fp16=0"));
+                                       "work_group_max=64,fp64=0,fp16=0,unified=0"));
     ck_assert_uint_eq(info.global_memory, 1 << 30);
     ck_assert_uint_eq(info.allocation_max, 256 << 20);
     ck_assert_uint_eq(info.local_memory, 16 << 10);
     ck_assert_uint_eq(info.work_group_max, 64);
-    ck_assert(!info.has_fp64 && !info.has_fp16);
+    ck_assert(!info.has_fp64 && !info.has_fp16 && !info.is_unified);
 }
 END_TEST
 

@@ -168,19 +168,24 @@ START_TEST(cli_summary_of_devices_says_how_the_batch_is_made_to_fit) {
 END_TEST
 
 START_TEST(cli_summary_of_devices_divides_the_batch_and_adds_up) {
-    static const char *const parts[] = {"parameters",  "gradients", "velocity", "multipliers",
-                                        "activations", "scratch",   "staging",  "results"};
+    static const char *const parts[] = {"parameters",  "gradients",   "velocity",
+                                        "multipliers", "activations", "scratch",
+                                        "staging",     "results",     "exchange"};
     write_tiny();
+    /* As on a device with memory of its own, which copies to the other. */
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "unified=0", 1), 0);
     json_t *json = expect_json("summary tiny.cfg --batch 5 --devices 0,0 --json");
+    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
     json_t *devices = json_object_get(json, "devices");
     ck_assert_uint_eq(json_array_size(devices), 2);
     for (size_t i = 0; i < 2; i++) {
         json_t *device = json_array_get(devices, i);
         json_int_t sum = 0;
-        for (int k = 0; k < 8; k++)
+        for (int k = 0; k < 9; k++)
             sum += json_integer_value(json_object_get(device, parts[k]));
         ck_assert_int_eq(sum, json_integer_value(json_object_get(device, "total")));
         ck_assert_int_eq(json_integer_value(json_object_get(device, "samples")), i == 0 ? 3 : 2);
+        ck_assert_int_eq(json_integer_value(json_object_get(device, "exchange")), 1024);
         ck_assert_int_eq(json_integer_value(json_object_get(device, "replicas")), 2);
         ck_assert_int_eq(json_integer_value(json_object_get(device, "subdivisions")), 1);
     }
@@ -470,8 +475,9 @@ START_TEST(cli_train_on_several_devices_learns_what_one_learns) {
     double alone = trained("train tiny.cfg --devices 0 --output alone --iterations 20");
     ck_assert_double_gt(alone, 0);
     static const char *const ways[] = {"--devices 0,0", "--devices 0,0,0",
-                                       "--devices 0,0 --split 3,1", "--devices 0,0 --split auto"};
-    for (int i = 0; i < 4; i++) {
+                                       "--devices 0,0 --split 3,1", "--devices 0,0 --split auto",
+                                       "--devices 0,0,0 --exchange device"};
+    for (int i = 0; i < 5; i++) {
         char arguments[128];
         (void)snprintf(arguments, sizeof arguments,
                        "train tiny.cfg %s --output several%d --iterations 20", ways[i], i);
@@ -492,9 +498,10 @@ START_TEST(cli_devices_and_split_that_do_not_go_say_why) {
         {"--devices 0,0 --split 2,1,1", "more shares than devices"},
         {"--devices 0,0,0,0,0", "5 devices cannot share a batch of 4"},
         {"--trace /nowhere/t.json", "/nowhere/t.json: No such file"},
+        {"--devices 0,0 --exchange fast", "--exchange: 'fast'"},
     };
     write_tiny();
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         char arguments[128];
         (void)snprintf(arguments, sizeof arguments, "train tiny.cfg %s --output no", cases[i][0]);
         struct result result = run(arguments);
@@ -503,6 +510,20 @@ START_TEST(cli_devices_and_split_that_do_not_go_say_why) {
         free(result.output);
         ck_assert(!exists("no/config.cfg"));
     }
+}
+END_TEST
+
+/* Which way it is then is up to the clock, unless copies do not work. */
+START_TEST(cli_train_tries_copies_among_devices_that_have_memory_of_their_own) {
+    write_tiny();
+    expect("train tiny.cfg --devices 0,0 --output unified", 0, "test loss");
+    expect(WITH_LIMITS("unified=0", "train tiny.cfg --devices 0,0 --output own"), 0,
+           "gradients are exchanged by ");
+    expect(WITH_LIMITS("unified=0,launches=1", "train tiny.cfg --devices 0,0 --output failing"), 1,
+           "the devices are opened again, each in a context of its own");
+    expect(WITH_LIMITS("launches=1",
+                       "train tiny.cfg --devices 0,0 --exchange device --output refused"),
+           1, "CL_OUT_OF_RESOURCES");
 }
 END_TEST
 
@@ -602,6 +623,7 @@ int main(void) {
     tcase_add_test(tests, cli_train_begins_with_given_weights);
     tcase_add_test(tests, cli_train_on_several_devices_learns_what_one_learns);
     tcase_add_test(tests, cli_devices_and_split_that_do_not_go_say_why);
+    tcase_add_test(tests, cli_train_tries_copies_among_devices_that_have_memory_of_their_own);
     tcase_add_test(tests, cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere);
     tcase_add_test(tests, cli_trace_is_json_with_a_group_for_each_device);
     tcase_add_test(tests, cli_trace_shows_the_rounds_of_devices_that_share_layers);

@@ -48,14 +48,14 @@ void net_bench_read(struct net_bench *bench, const char *path, const char *const
     finish_opening(bench, options);
 }
 
-static void open_devices(struct net_bench *bench, const char *list) {
+static void open_devices(struct net_bench *bench, const char *list, enum exchange_by exchange) {
     struct device_choice *choices, own = WHOLE_DEVICE(test_device());
+    int flags = exchange == EXCHANGE_DEVICE ? DEVICES_SHARE_CONTEXT : 0;
     bench->device_count = 1;
     if (list)
         ck_succeeds(devices_choose(&choices, &bench->device_count, list));
     ck_assert_int_le(bench->device_count, NET_BENCH_DEVICES);
-    for (int i = 0; i < bench->device_count; i++)
-        ck_succeeds(device_open(&bench->devices[i], list ? choices[i] : own));
+    ck_succeeds(devices_open(bench->devices, list ? choices : &own, bench->device_count, flags));
     if (list)
         free(choices);
 }
@@ -66,7 +66,7 @@ void net_bench_open_team(struct net_bench *bench, const char *text, const char *
     *bench = (struct net_bench){0};
     ck_succeeds(config_parse(&bench->config, "test.cfg", text, strlen(text)));
     ck_succeeds(net_create(&bench->net, bench->config));
-    open_devices(bench, devices);
+    open_devices(bench, devices, options ? options->exchange : EXCHANGE_AUTO);
     ck_succeeds(team_create(&bench->team, bench->net, bench->devices, bench->device_count,
                             options ? options : &labels));
     ck_succeeds(team_initialise(bench->team, (uint32_t)bench->net->options.seed));

@@ -27,7 +27,8 @@ void net_bench_open(struct net_bench *bench, const char *text,
 void net_bench_read(struct net_bench *bench, const char *path, const char *const *overrides,
                     const struct replica_options *options);
 
-/* The same as a team, on the devices that are listed as for --devices; NULL: the test device. */
+/* The same as a team, on the devices that are listed as for --devices; NULL: the test device. They
+ * share a context for EXCHANGE_DEVICE alone. */
 void net_bench_open_team(struct net_bench *bench, const char *text, const char *devices,
                          const struct team_options *options);
 

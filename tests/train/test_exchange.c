@@ -1,8 +1,10 @@
-/* The exchange alone: replicas whose gradients are known numbers, a thread each. */
-#include "support/net_bench.h"
+/* The exchange alone, both ways of it: replicas whose gradients are known numbers, a thread each.
+ */
+#include "support/device.h"
 #include "support/suite.h"
 
 #include "base/rng.h"
+#include "net/memory_needs.h"
 #include "train/exchange.h"
 
 #include <pthread.h>
@@ -16,12 +18,33 @@ static const char *const net_text = "[net]\ninputs=300\nbatch=8\n"
 
 enum { REPLICAS_MAX = 4, BUCKET_BYTES = 1 << 16 };
 
+/* How the replicas exchange, and on what. */
+struct way {
+    const char *name;
+    enum exchange_by by;
+    int copies;
+    int is_split; /* on equal parts of the device, where it can be split */
+};
+
+static const struct way ways[] = {
+    {"in mapped memory", EXCHANGE_HOST, 0, 0},
+    {"through copies to the host", EXCHANGE_HOST, 1, 0},
+    {"on the device, repeated", EXCHANGE_DEVICE, 0, 0},
+    {"on parts of the device", EXCHANGE_DEVICE, 0, 1},
+};
+enum { WAYS = sizeof ways / sizeof *ways };
+
 struct fixture {
-    struct net_bench bench[REPLICAS_MAX];
+    struct config *config;
+    struct net *net;
+    struct device *devices[REPLICAS_MAX];
     struct replica *replicas[REPLICAS_MAX];
+    uint64_t allocated[REPLICAS_MAX]; /* for the replicas */
     struct exchange *exchange;
+    const struct way *way;
     int count, buckets;
     int failing; /* rank that gives up in place of its last bucket; -1: none */
+    int hasty;   /* rank that updates each bucket at once; -1: none */
 };
 
 struct runner {
@@ -43,23 +66,46 @@ static float *gradients_of(const struct fixture *f, int rank, int bucket, int ro
     return values;
 }
 
-static void open_fixture(struct fixture *f, int count, int copies) {
+static void open_devices(struct fixture *f) {
+    struct device_choice choices[REPLICAS_MAX];
+    struct device_info *all;
+    int listed, index = test_device_index();
+    ck_succeeds(devices_list(&all, &listed));
+    int is_split = f->way->is_split && all[index].sub_devices >= f->count;
+    free(all);
+    for (int i = 0; i < f->count; i++)
+        choices[i] = (struct device_choice){
+            .index = index, .part = is_split ? i : 0, .parts = is_split ? f->count : 1};
+    ck_succeeds(devices_open(f->devices, choices, f->count,
+                             f->way->by == EXCHANGE_DEVICE ? DEVICES_SHARE_CONTEXT : 0));
+}
+
+static void open_fixture(struct fixture *f, int count, const struct way *way) {
     static const struct replica_options options = {
         .is_training = 1, .truth_kind = TRUTH_LABELS, .bucket_bytes = BUCKET_BYTES};
-    *f = (struct fixture){.count = count, .failing = -1};
+    *f = (struct fixture){.count = count, .way = way, .failing = -1, .hasty = -1};
+    ck_succeeds(config_parse(&f->config, "test.cfg", net_text, strlen(net_text)));
+    ck_succeeds(net_create(&f->net, f->config));
+    open_devices(f);
     for (int i = 0; i < count; i++) {
-        net_bench_open(&f->bench[i], net_text, &options);
-        f->replicas[i] = f->bench[i].replica;
+        ck_succeeds(replica_create(&f->replicas[i], f->net, f->devices[i], &options));
+        f->allocated[i] = device_allocated(f->devices[i]);
     }
-    ck_succeeds(exchange_create(&f->exchange, f->replicas, count, copies));
+    ck_succeeds(exchange_create(&f->exchange, f->replicas, count, way->by, way->copies));
     f->buckets = replica_bucket_count(f->replicas[0]);
     ck_assert_int_ge(f->buckets, 3);
 }
 
 static void close_fixture(struct fixture *f) {
     exchange_free(f->exchange);
+    for (int i = 0; i < f->count; i++) {
+        ck_assert_uint_eq(device_allocated(f->devices[i]), f->allocated[i]);
+        replica_free(f->replicas[i]);
+    }
     for (int i = 0; i < f->count; i++)
-        net_bench_close(&f->bench[i]);
+        device_close(f->devices[i]);
+    net_free(f->net);
+    config_free(f->config);
 }
 
 static void write_gradients(struct fixture *f, int round) {
@@ -85,8 +131,11 @@ static int exchange_all(struct runner *self) {
         int rc = exchange_wait(f->exchange, self->rank, b);
         if (rc)
             return rc;
+        if (self->rank == f->hasty)
+            TRY(replica_update_bucket(f->replicas[self->rank], b, &(struct update){0}));
+        TRY(device_flush(f->devices[self->rank]));
     }
-    return device_finish(f->bench[self->rank].device);
+    return device_finish(f->devices[self->rank]);
 }
 
 static void *thread_main(void *context) {
@@ -118,46 +167,68 @@ static void check_sums(struct fixture *f, int round) {
             free(values);
         }
         for (int rank = 0; rank < f->count; rank++) {
+            if (rank == f->hasty)
+                continue;
             ck_succeeds(
                 buffer_read(replica_bucket(f->replicas[rank], b), 0, count * sizeof *found, found));
             ck_assert_msg(memcmp(found, sum, count * sizeof *sum) == 0,
-                          "bucket %d of replica %d is not the sum", b, rank);
+                          "%s: bucket %d of replica %d is not the sum", f->way->name, b, rank);
         }
         free(sum);
         free(found);
     }
 }
 
-static void check_rounds(int count, int copies) {
-    struct fixture f;
+static void check_round(struct fixture *f, int round) {
     struct runner runners[REPLICAS_MAX] = {{0}};
-    open_fixture(&f, count, copies);
-    for (int round = 0; round < 3; round++) {
-        write_gradients(&f, round);
-        run_threads(&f, runners);
-        for (int i = 0; i < count; i++)
-            ck_assert_int_eq(runners[i].rc, 0);
-        check_sums(&f, round);
-    }
-    close_fixture(&f);
+    write_gradients(f, round);
+    run_threads(f, runners);
+    for (int i = 0; i < f->count; i++)
+        ck_assert_int_eq(runners[i].rc, 0);
+    check_sums(f, round);
 }
 
-START_TEST(exchange_sums_in_the_order_of_the_replicas_in_mapped_memory) {
-    check_rounds(2, 0);
-    check_rounds(3, 0);
+START_TEST(exchange_sums_in_the_order_of_the_replicas) {
+    for (int count = 2; count <= REPLICAS_MAX; count += 2) {
+        struct fixture f;
+        open_fixture(&f, count, &ways[_i]);
+        for (int round = 0; round < 3; round++)
+            check_round(&f, round);
+        close_fixture(&f);
+    }
 }
 END_TEST
 
-START_TEST(exchange_sums_in_the_order_of_the_replicas_through_copies) {
-    check_rounds(2, 1);
-    check_rounds(4, 1);
+/* An update zeroes the gradients of whoever makes it at once: the others have their sums. */
+START_TEST(exchange_is_over_for_all_before_one_can_update) {
+    struct fixture f;
+    open_fixture(&f, 3, &ways[_i]);
+    for (int round = 0; round < 6; round++) {
+        f.hasty = round % 3;
+        check_round(&f, round);
+    }
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(exchange_takes_the_memory_that_was_planned) {
+    struct fixture f;
+    struct memory_needs needs;
+    struct memory_needs_options options = {.is_training = 1,
+                                           .peers = ways[_i].by == EXCHANGE_DEVICE ? 3 : 0,
+                                           .bucket_bytes = BUCKET_BYTES};
+    open_fixture(&f, 3, &ways[_i]);
+    ck_succeeds(memory_needs(&needs, f.net, device_info(f.devices[0]), &options));
+    for (int i = 0; i < 3; i++)
+        ck_assert_uint_eq(device_allocated(f.devices[i]) - f.allocated[i], needs.exchange);
+    close_fixture(&f);
 }
 END_TEST
 
 START_TEST(exchange_that_one_replica_gives_up_keeps_no_other_waiting) {
     struct fixture f;
     struct runner runners[REPLICAS_MAX] = {{0}};
-    open_fixture(&f, 3, 0);
+    open_fixture(&f, 3, &ways[_i]);
     f.failing = 1;
     write_gradients(&f, 0);
     run_threads(&f, runners);
@@ -170,8 +241,9 @@ END_TEST
 int main(void) {
     TCase *tests = tcase_create("exchange");
     tcase_set_timeout(tests, 0);
-    tcase_add_test(tests, exchange_sums_in_the_order_of_the_replicas_in_mapped_memory);
-    tcase_add_test(tests, exchange_sums_in_the_order_of_the_replicas_through_copies);
-    tcase_add_test(tests, exchange_that_one_replica_gives_up_keeps_no_other_waiting);
+    tcase_add_loop_test(tests, exchange_sums_in_the_order_of_the_replicas, 0, WAYS);
+    tcase_add_loop_test(tests, exchange_is_over_for_all_before_one_can_update, 0, WAYS);
+    tcase_add_loop_test(tests, exchange_takes_the_memory_that_was_planned, 0, WAYS);
+    tcase_add_loop_test(tests, exchange_that_one_replica_gives_up_keeps_no_other_waiting, 0, WAYS);
     return suite_run("exchange", tests);
 }

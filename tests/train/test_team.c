@@ -159,13 +159,17 @@ START_TEST(team_of_a_repeated_device_learns_what_one_learns) {
 }
 END_TEST
 
-START_TEST(team_of_sub_devices_learns_what_one_device_learns) {
+static int parts_of_device(void) {
     struct device_info *all;
     int count;
     ck_succeeds(devices_list(&all, &count));
     int parts = all[test_device_index()].sub_devices;
     free(all);
-    if (parts < 2)
+    return parts;
+}
+
+START_TEST(team_of_sub_devices_learns_what_one_device_learns) {
+    if (parts_of_device() < 2)
         return;
     struct record record;
     trained(&record, list_of("#/2"), NULL);
@@ -188,6 +192,35 @@ START_TEST(team_learns_the_same_through_copies) {
     trained(&mapped, list_of("#,#"), NULL);
     trained(&copied, list_of("#,#"), &(struct team_options){.copies = 1});
     ck_assert_uint_eq(mapped.digest, copied.digest);
+}
+END_TEST
+
+static const char *const by_copies[] = {"#,#", "#,#,#,#", "#/2"};
+
+START_TEST(team_learns_the_same_bits_by_copies_among_its_devices) {
+    struct record host, device;
+    if (strchr(by_copies[_i], '/') && parts_of_device() < 2)
+        return;
+    trained(&host, list_of(by_copies[_i]), NULL);
+    trained(&device, list_of(by_copies[_i]), &(struct team_options){.exchange = EXCHANGE_DEVICE});
+    ck_assert_uint_eq(host.digest, device.digest);
+    for (int i = 0; i < ITERATIONS; i++)
+        ck_assert(host.losses[i] == device.losses[i]);
+}
+END_TEST
+
+START_TEST(team_exchanges_by_copies_only_where_that_is_possible) {
+    struct net_bench bench;
+    open_team(&bench, list_of("#,#"), &(struct team_options){.exchange = EXCHANGE_DEVICE});
+    ck_assert(team_exchanges_by_copies(bench.team));
+    net_bench_close(&bench);
+    open_team(&bench, list_of("#,#"), NULL);
+    ck_assert(!team_exchanges_by_copies(bench.team));
+    struct team *team;
+    struct team_options options = {.truth_kind = TRUTH_LABELS, .exchange = EXCHANGE_DEVICE};
+    ck_fails(team_create(&team, bench.net, bench.devices, 2, &options), ERROR_INPUT,
+             "--exchange device: only devices of one platform");
+    net_bench_close(&bench);
 }
 END_TEST
 
@@ -391,6 +424,9 @@ int main(void) {
     tcase_add_test(tests, team_of_sub_devices_learns_what_one_device_learns);
     tcase_add_test(tests, team_of_all_devices_there_are_learns_what_one_learns);
     tcase_add_test(tests, team_learns_the_same_through_copies);
+    tcase_add_loop_test(tests, team_learns_the_same_bits_by_copies_among_its_devices, 0,
+                        sizeof by_copies / sizeof *by_copies);
+    tcase_add_test(tests, team_exchanges_by_copies_only_where_that_is_possible);
     tcase_add_test(tests, team_run_twice_gives_the_same_bits);
     tcase_add_test(tests, team_with_unequal_shares_learns_what_one_learns);
     tcase_add_test(tests, team_whose_batch_is_divided_anew_learns_on);

@@ -57,24 +57,29 @@ static void stop_clock(void) {
     (void)alarm(0);
 }
 
-/* Two devices, of which those have limits whose bit is set in `limited`. */
-static void open_devices(struct net_bench *bench, const char *text, const char *limits,
-                         int limited) {
+/* Two devices, of which those have limits whose bit is set in `limited`; those that share a context
+ * are both limited. */
+static void open_devices(struct net_bench *bench, const char *text, const char *limits, int limited,
+                         int is_shared) {
+    const struct device_choice twice[] = {WHOLE_DEVICE(test_device_index()),
+                                          WHOLE_DEVICE(test_device_index())};
     *bench = (struct net_bench){.device_count = 2};
     ck_succeeds(config_parse(&bench->config, "test.cfg", text, strlen(text)));
     ck_succeeds(net_create(&bench->net, bench->config));
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i += is_shared ? 2 : 1) {
         if (limited & 1 << i)
             ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limits, 1), 0);
-        ck_succeeds(device_open(&bench->devices[i], WHOLE_DEVICE(test_device_index())));
+        ck_succeeds(devices_open(&bench->devices[i], twice, is_shared ? 2 : 1,
+                                 is_shared ? DEVICES_SHARE_CONTEXT : 0));
         (void)unsetenv("CLNET_DEVICE_LIMITS");
     }
     bench->device = bench->devices[0];
 }
 
-static int make_team(struct net_bench *bench, int copies) {
-    struct team_options options = {
-        .truth_kind = TRUTH_LABELS, .bucket_bytes = 1024, .copies = copies};
+static int make_team(struct net_bench *bench, const struct team_options *given) {
+    struct team_options options = given ? *given : (struct team_options){0};
+    options.truth_kind = TRUTH_LABELS;
+    options.bucket_bytes = 1024;
     return team_create(&bench->team, bench->net, bench->devices, 2, &options);
 }
 
@@ -88,16 +93,20 @@ static int train(struct net_bench *bench, struct trainer_state *state) {
 
 /* About the launches that the training takes on one device, by having it fail after ever more of
  * them, `first` and then `stride` more each time. Two sweeps fail in different places. */
-static int sweep(const char *text, int first, int stride, int limited, int copies) {
+static int sweep(const char *text, int first, int stride, int limited,
+                 const struct team_options *options) {
     char limits[64], named[64];
     struct net_bench bench;
     struct trainer_state state;
     (void)snprintf(named, sizeof named, "device %d (", test_device_index());
     for (int launches = first;; launches += stride) {
         (void)snprintf(limits, sizeof limits, "launches=%d", launches);
-        open_devices(&bench, text, limits, limited);
-        ck_succeeds(make_team(&bench, copies));
-        int rc = train(&bench, &state);
+        state = (struct trainer_state){0};
+        open_devices(&bench, text, limits, limited,
+                     options && options->exchange == EXCHANGE_DEVICE);
+        int rc = make_team(&bench, options); /* which copies as a trial */
+        if (rc == 0)
+            rc = train(&bench, &state);
         if (rc < 0) {
             ck_assert_msg(rc == ERROR_DEVICE && strstr(error_message(), named) &&
                               strstr(error_message(), "CL_OUT_OF_RESOURCES"),
@@ -116,27 +125,37 @@ static const int limited[] = {1, 2, 3};
 
 /* Forward, backward, exchange, update, evaluation: whatever comes next has to be given up. */
 START_TEST(team_ends_wherever_a_device_is_lost_and_names_it) {
-    int launches = sweep(net_text, 1 + 4 * _i, 29, limited[_i], 0);
+    int launches = sweep(net_text, 1 + 4 * _i, 29, limited[_i], NULL);
     /* Two micro-batches of 3 + 1 layers there and back, in 4 iterations, at the least. */
     ck_assert_int_gt(launches, 4 * 2 * 2 * 4);
 }
 END_TEST
 
 START_TEST(team_that_copies_ends_wherever_a_device_is_lost) {
-    ck_assert_int_gt(sweep(net_text, 3, 29, 2, 1), 4 * 2 * 2 * 4);
+    ck_assert_int_gt(sweep(net_text, 3, 29, 2, &(struct team_options){.copies = 1}), 4 * 2 * 2 * 4);
 }
 END_TEST
 
 START_TEST(team_that_shares_layers_ends_wherever_a_device_is_lost) {
-    ck_assert_int_gt(sweep(hybrid_text, 2 + 29 * _i, 87, limited[_i], _i == 1), 4 * 2 * 2 * 4);
+    struct team_options options = {.copies = _i == 1};
+    ck_assert_int_gt(sweep(hybrid_text, 2 + 29 * _i, 87, limited[_i], &options), 4 * 2 * 2 * 4);
+}
+END_TEST
+
+/* The one with more samples works through them in more parts, and so fails before the other. */
+static const int unequal[][2] = {{7, 1}, {1, 7}};
+
+START_TEST(team_that_copies_among_its_devices_ends_wherever_one_is_lost) {
+    struct team_options options = {.exchange = EXCHANGE_DEVICE, .shares = unequal[_i]};
+    ck_assert_int_gt(sweep(net_text, 2 + 5 * _i, 29, 3, &options), 4 * 2 * 2 * 4);
 }
 END_TEST
 
 START_TEST(team_that_loses_a_device_in_its_first_iteration_has_made_none) {
     struct net_bench bench;
     struct trainer_state state;
-    open_devices(&bench, net_text, "launches=1", 2);
-    ck_succeeds(make_team(&bench, 0));
+    open_devices(&bench, net_text, "launches=1", 2, 0);
+    ck_succeeds(make_team(&bench, NULL));
     ck_succeeds(team_initialise(bench.team, 1));
     ck_fails(train(&bench, &state), ERROR_DEVICE, "CL_OUT_OF_RESOURCES");
     ck_assert_int_eq(state.iteration, 0);
@@ -147,8 +166,8 @@ END_TEST
 START_TEST(team_is_not_made_when_one_device_has_too_little_memory) {
     struct net_bench bench;
     for (int which = 1; which <= 2; which++) {
-        open_devices(&bench, net_text, "global_memory=4K", which);
-        ck_fails(make_team(&bench, 0), ERROR_DEVICE, "device ");
+        open_devices(&bench, net_text, "global_memory=4K", which, 0);
+        ck_fails(make_team(&bench, NULL), ERROR_DEVICE, "device ");
         ck_assert_ptr_null(bench.team);
         bench.replica = NULL;
         net_bench_close(&bench);
@@ -161,8 +180,8 @@ START_TEST(team_keeps_the_message_of_the_first_failure_when_it_is_freed) {
     struct net_bench bench;
     struct trainer_state state;
     char message[512];
-    open_devices(&bench, net_text, "launches=20", 1);
-    ck_succeeds(make_team(&bench, 0));
+    open_devices(&bench, net_text, "launches=20", 1, 0);
+    ck_succeeds(make_team(&bench, NULL));
     ck_fails(train(&bench, &state), ERROR_DEVICE, "iteration 1: ");
     (void)snprintf(message, sizeof message, "%s", error_message());
     net_bench_close(&bench);
@@ -180,6 +199,7 @@ int main(void) {
     tcase_add_test(tests, team_that_copies_ends_wherever_a_device_is_lost);
     tcase_add_loop_test(tests, team_that_shares_layers_ends_wherever_a_device_is_lost, 0,
                         sizeof limited / sizeof *limited);
+    tcase_add_loop_test(tests, team_that_copies_among_its_devices_ends_wherever_one_is_lost, 0, 2);
     tcase_add_test(tests, team_that_loses_a_device_in_its_first_iteration_has_made_none);
     tcase_add_test(tests, team_is_not_made_when_one_device_has_too_little_memory);
     tcase_add_test(tests, team_keeps_the_message_of_the_first_failure_when_it_is_freed);
