@@ -3,7 +3,7 @@
 #include "net/replica.h"
 #include "support/device.h"
 #include "support/suite.h"
-#include "train/doctor.h"
+#include "train/gradient_check.h"
 
 #include "base/error.h"
 
@@ -161,6 +161,61 @@ START_TEST(doctor_finds_plain_kernels_right_beside_fast_ones) {
 }
 END_TEST
 
+/* What is done to every gradient that the check reads. */
+struct wrong {
+    float factor;
+    int failed;
+};
+
+static void scale_gradient(void *context, enum layer_result result, float *values, int64_t count) {
+    const struct wrong *wrong = context;
+    ck_assert_int_eq(result, RESULT_GRADIENT);
+    for (int64_t i = 0; i < count; i++)
+        values[i] *= wrong->factor;
+}
+
+static void count_wrong(void *context, const struct finding *finding) {
+    struct wrong *wrong = context;
+    wrong->failed += !finding->passed;
+}
+
+static int check_gradient(const struct net *net, float factor) {
+    struct wrong wrong = {.factor = factor};
+    struct doctor_options options = {
+        .found = count_wrong, .disturb = scale_gradient, .context = &wrong};
+    int failures = gradient_check(net, test_device(), &options);
+    ck_assert_int_eq(failures, wrong.failed);
+    return failures;
+}
+
+/* Of one class everything is certain: nothing changes the loss. */
+START_TEST(gradient_check_passes_a_gradient_that_is_rightly_zero) {
+    struct config *config;
+    struct net *net = new_net(&config, "[net]\nbatch=5\ninputs=3\n[conn]\noutput=1\n[softmax]\n");
+    ck_assert_int_eq(check_gradient(net, 1), 0);
+    net_free(net);
+    config_free(config);
+}
+END_TEST
+
+START_TEST(gradient_check_fails_every_wrong_gradient_and_passes_the_right_ones) {
+    static const char *const texts[] = {classifier, regression};
+    static const int parameters[] = {6, 2};
+    static const float factors[] = {1, 0, 1.1F, 0.9F, -1};
+    for (int t = 0; t < 2; t++) {
+        struct config *config;
+        struct net *net = new_net(&config, texts[t]);
+        for (size_t i = 0; i < sizeof factors / sizeof *factors; i++) {
+            int failures = check_gradient(net, factors[i]);
+            ck_assert_msg(failures == (i ? parameters[t] : 0), "net %d, times %g: %d fail", t,
+                          (double)factors[i], failures);
+        }
+        net_free(net);
+        config_free(config);
+    }
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("doctor");
     tcase_set_timeout(tests, 0);
@@ -169,6 +224,8 @@ int main(void) {
     tcase_add_test(tests, doctor_passes_every_layer_of_a_right_device);
     tcase_add_test(tests, doctor_finds_a_wrong_element_and_a_replica_refuses_the_kernels);
     tcase_add_test(tests, doctor_distrusts_the_kernels_of_the_wrong_result_and_no_others);
+    tcase_add_test(tests, gradient_check_passes_a_gradient_that_is_rightly_zero);
+    tcase_add_test(tests, gradient_check_fails_every_wrong_gradient_and_passes_the_right_ones);
     tcase_add_test(tests, doctor_finds_plain_kernels_right_beside_fast_ones);
     return suite_run("train/doctor", tests);
 }
