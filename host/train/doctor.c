@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/rng.h"
-#include "layers/trust.h"
+#include "train/doctor_net.h"
 
 #include <assert.h>
 #include <math.h>
@@ -239,14 +239,6 @@ static double result_value(const struct patient *patient, const struct array *ar
     return (double)array->values[tiling_offset(patient->target.tiling, shape, index.n, index.at)];
 }
 
-/* Error in units of what is allowed; a NaN is infinitely wrong. */
-static double excess(double got, struct element want) {
-    double error = fabs(got - want.value);
-    if (error <= 0)
-        return 0;
-    return isfinite(error) && want.tolerance > 0 ? error / want.tolerance : INFINITY;
-}
-
 /* Whether a kernel has a part in a pass, or in all, for NULL. */
 static int serves(const struct kernel_spec *spec, const char *pass) {
     return trust_is_kernel(spec) &&
@@ -300,7 +292,7 @@ static int compare(struct patient *patient, struct array *array, struct shape sh
         struct result_index index = choose_index(patient, kind, shape, array->count, i);
         struct element want = patient->layer->type->reference(&patient->values, index);
         double got = result_value(patient, array, shape, index);
-        finding.worst = fmax(finding.worst, excess(got, want));
+        finding.worst = fmax(finding.worst, element_excess(got, want));
         finding.compared++;
     }
     report(patient, &finding, pass);
@@ -440,6 +432,10 @@ int doctor_examine(const struct net *net, struct device *device,
         failures += rc > 0 ? rc : 0;
     }
     progress_end(&progress);
+    if (rc >= 0) {
+        rc = doctor_examine_net(net, device, options, &examination);
+        failures += rc > 0 ? rc : 0;
+    }
     trust_examination_free(&examination);
     return rc < 0 ? rc : failures;
 }
