@@ -398,26 +398,48 @@ static struct patient new_patient(const struct net *net, struct device *device, 
     return patient;
 }
 
-/* Where chosen kernels are wrong, those too that then take their place, beside the others. */
+/* Examines one set of a layer's kernels. */
+static int examine_set(const struct net *net, struct device *device, int i,
+                       const struct doctor_options *options, const struct layer_kernels *kernels,
+                       struct trust_examination *examination) {
+    struct patient patient = new_patient(net, device, i, options);
+    patient.run.target = &patient.target;
+    patient.run.kernels = patient.kernels;
+    patient.specs = *kernels;
+    return examine_kernels(&patient, examination);
+}
+
+static int has_listed(const struct layer_kernels *kernels, const struct target *target) {
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        if (trust_is_kernel(&kernels->specs[k]) && !trust_kernel(&kernels->specs[k], target))
+            return 1;
+    }
+    return 0;
+}
+
+/* Where chosen kernels are wrong, those too that then take their place, beside the others; and the
+ * plain ones where they are listed, as they may be right by now. */
 static int examine_layer(const struct net *net, struct device *device, int i,
                          const struct doctor_options *options,
                          struct trust_examination *examination) {
     struct patient patient = new_patient(net, device, i, options);
     const struct layer *layer = patient.layer;
-    struct layer_kernels kernels = {0};
+    struct target target = patient.target;
+    struct layer_kernels kernels = {0}, plain = {0};
     enum truth truth = patient.run.truth_kind;
     int failures = 0;
-    layer->type->kernels(layer, &patient.target, 1, truth, &kernels);
+    layer->type->kernels(layer, &target, 1, truth, &kernels);
     do {
-        patient = new_patient(net, device, i, options);
-        patient.run.target = &patient.target;
-        patient.run.kernels = patient.kernels;
-        patient.specs = kernels;
-        int rc = examine_kernels(&patient, examination);
+        int rc = examine_set(net, device, i, options, &kernels, examination);
         TRY(rc);
         failures += rc;
-    } while (trust_replace(layer, &patient.target, 1, truth, &kernels));
-    return failures;
+    } while (trust_replace(layer, &target, 1, truth, &kernels));
+    if (failures)
+        return failures;
+    target.technique = TECHNIQUE_REFERENCE;
+    layer->type->kernels(layer, &target, 1, truth, &plain);
+    return has_listed(&plain, &target) ? examine_set(net, device, i, options, &plain, examination)
+                                       : 0;
 }
 
 int doctor_examine(const struct net *net, struct device *device,

@@ -214,7 +214,6 @@ static void check_replica(const struct net *net, const struct target *target,
                           const struct kernel_spec *choices, int count) {
     struct replica_options options = {.is_training = 1};
     struct replica *replica;
-    set_trust(choices, count, target, 1);
     for (int i = 0; i < count; i++) {
         ck_succeeds(replica_create(&replica, net, test_device(), &options));
         replica_free(replica);
