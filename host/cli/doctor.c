@@ -30,7 +30,7 @@ static const struct option flag_table[] = {
 
 static void print_finding(void *context, const struct finding *f) {
     (void)context;
-    (void)printf("  %-12s %-16s %-42s ", f->layer->name, f->result, f->kernels);
+    (void)printf("  %-12s %-16s %-42s ", f->layer ? f->layer->name : "net", f->result, f->kernels);
     if (f->message)
         (void)printf("FAIL\n%s\n", f->message);
     else if (f->not_written)
@@ -42,9 +42,10 @@ static void print_finding(void *context, const struct finding *f) {
 }
 
 static void add_finding(void *context, const struct finding *f) {
-    json_t *json = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "layer", f->layer->name, "result",
-                             f->result, "kernels", f->kernels, "compared", (json_int_t)f->compared,
-                             "not_written", (json_int_t)f->not_written, "passed", f->passed);
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "layer", f->layer ? f->layer->name : "net",
+                  "result", f->result, "kernels", f->kernels, "compared", (json_int_t)f->compared,
+                  "not_written", (json_int_t)f->not_written, "passed", f->passed);
     (void)json_object_set_new(json, "error_of_tolerance",
                               isfinite(f->worst) ? json_real(f->worst) : json_null());
     if (f->message)

@@ -196,3 +196,28 @@ int trust_choose_kernels(const struct layer *layer, const struct target *target,
                     target->device.index, target->device.name, layer->name);
     return 0;
 }
+
+/* ---- kernels that belong to no layer ---- */
+
+struct kernel_spec trust_of_any_size(const struct kernel_spec *spec) {
+    struct kernel_spec any = *spec;
+    any.global[0] = any.global[1] = any.global[2] = 0;
+    return any;
+}
+
+int trust_create_kernel(struct kernel **out, struct device *device, const struct kernel_spec *spec,
+                        const struct kernel_spec *plain) {
+    const struct target target = {.device = *device_info(device)};
+    struct kernel_spec any = trust_of_any_size(spec);
+    if (trust_kernel(&any, &target))
+        return kernel_create(out, device, spec);
+    if (plain) {
+        any = trust_of_any_size(plain);
+        if (trust_kernel(&any, &target))
+            return kernel_create(out, device, plain);
+    }
+    return error_set(ERROR_DEVICE,
+                     "device %d (%s): its kernel %s of %s gives wrong results: take another device "
+                     "or driver; 'clnet doctor' examines it again",
+                     target.device.index, target.device.name, spec->function, spec->file);
+}

@@ -39,4 +39,13 @@ int trust_replace(const struct layer *layer, const struct target *target, int ne
 int trust_choose_kernels(const struct layer *layer, const struct target *target, int needs_dx,
                          enum truth truth_kind, struct layer_kernels *out);
 
+/* A kernel that belongs to no layer, as the list knows it: it is right or wrong whatever its global
+ * size. */
+struct kernel_spec trust_of_any_size(const struct kernel_spec *spec);
+
+/* kernel_create for such a kernel; `plain` is what takes its place where it is listed, or NULL.
+ * ERROR_DEVICE too where that is listed, or there is none. */
+int trust_create_kernel(struct kernel **out, struct device *device, const struct kernel_spec *spec,
+                        const struct kernel_spec *plain);
+
 #endif

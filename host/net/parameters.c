@@ -1,6 +1,8 @@
 #include "net/parameters.h"
 
 #include "base/error.h"
+#include "layers/trust.h"
+#include "ops/net_kernels.h"
 
 #include <stdlib.h>
 
@@ -160,13 +162,11 @@ static int create_bucket(struct parameters *parameters, const struct target *tar
     TRY(buffer_view(&bucket->gradients, segment->gradients, offset, bytes));
     TRY(buffer_view(&bucket->velocity, segment->velocity, offset, bytes));
     TRY(create_multipliers(parameters, bucket));
-    int vector = target_vector(target);
-    struct kernel_spec spec =
-        kernel_spec("solver.cl", "solver_update", bucket->elements / (size_t)vector, 1, 1);
-    kernel_define(&spec, "T", TILE_MAX);
-    kernel_define(&spec, "TUNE_VECTOR", vector);
-    kernel_define(&spec, "BLOCK", PARAMETERS_BLOCK);
-    return kernel_create(&bucket->update, parameters->device, &spec);
+    struct target reference = *target;
+    reference.technique = TECHNIQUE_REFERENCE;
+    struct kernel_spec spec = solver_spec(target, bucket->elements, PARAMETERS_BLOCK);
+    struct kernel_spec plain = solver_spec(&reference, bucket->elements, PARAMETERS_BLOCK);
+    return trust_create_kernel(&bucket->update, parameters->device, &spec, &plain);
 }
 
 static int create_buckets(struct parameters *parameters, const struct target *target,

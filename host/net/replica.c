@@ -4,6 +4,7 @@
 #include "layers/trust.h"
 #include "net/memory_plan.h"
 #include "net/parameters.h"
+#include "ops/net_kernels.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -97,11 +98,12 @@ static int needs_any_dx(const struct replica *replica, int i) {
 static int create_add(struct replica *replica, struct node_state *state) {
     if (!state->extra)
         return 0;
-    int vector = target_vector(&replica->target);
-    struct kernel_spec spec = kernel_spec(
-        "add.cl", "add", buffer_bytes(state->extra) / sizeof(float) / (size_t)vector, 1, 1);
-    layer_define_tiling(&spec, &replica->target);
-    return kernel_create(&state->add, replica->device, &spec);
+    struct target reference = replica->target;
+    reference.technique = TECHNIQUE_REFERENCE;
+    size_t floats = buffer_bytes(state->extra) / sizeof(float);
+    struct kernel_spec spec = add_spec(&replica->target, floats);
+    struct kernel_spec plain = add_spec(&reference, floats);
+    return trust_create_kernel(&state->add, replica->device, &spec, &plain);
 }
 
 /* Has the kernels of all layers compiled, several at a time. */

@@ -1,6 +1,8 @@
 #include "net/staging.h"
 
 #include "base/error.h"
+#include "layers/trust.h"
+#include "ops/net_kernels.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -60,42 +62,17 @@ static struct slot *next_slot(struct staging *staging) {
     return &staging->slots[(staging->current + 1) % STAGING_SLOTS];
 }
 
-static void define_input(struct kernel_spec *spec, const struct staging *staging) {
-    struct shape shape = staging->net->input;
-    kernel_define(spec, "T", staging->target.tiling.tile);
-    kernel_define(spec, "C", shape.c);
-    kernel_define(spec, "H", shape.h);
-    kernel_define(spec, "W", shape.w);
-}
-
 /* The kernel that takes pictures, for a mean of that kind. */
 static int create_input_bytes(struct staging *staging, struct kernel **kernel, int mean_by_pixel) {
-    struct shape shape = staging->net->input, frame = staging->net->frame;
-    struct tiling tiling = staging->target.tiling;
-    int each = shape.c <= 4 ? shape.c : 1;
     struct kernel_spec spec =
-        kernel_spec("input.cl", "input_bytes", (size_t)tiling.tile,
-                    (size_t)(shape_elements(shape) / each), (size_t)tiling.tiles);
-    define_input(&spec, staging);
-    kernel_define(&spec, "FH", frame.h);
-    kernel_define(&spec, "FW", frame.w);
-    kernel_define(&spec, "EACH", each);
-    kernel_define(&spec, "MEAN_BY_PIXEL", mean_by_pixel);
-    return kernel_create(kernel, staging->device, &spec);
+        input_bytes_spec(&staging->target, staging->net->input, staging->net->frame, mean_by_pixel);
+    return trust_create_kernel(kernel, staging->device, &spec, NULL);
 }
 
 static int create_input_floats(struct staging *staging) {
-    struct tiling tiling = staging->target.tiling;
     struct kernel_spec spec =
-        kernel_spec("input.cl", "input_floats", (size_t)tiling.tile,
-                    (size_t)shape_elements(staging->net->input), (size_t)tiling.tiles);
-    define_input(&spec, staging);
-    /* The file holds the other kernel too. */
-    kernel_define(&spec, "FH", staging->net->frame.h);
-    kernel_define(&spec, "FW", staging->net->frame.w);
-    kernel_define(&spec, "EACH", 1);
-    kernel_define(&spec, "MEAN_BY_PIXEL", 0);
-    return kernel_create(&staging->input_floats, staging->device, &spec);
+        input_floats_spec(&staging->target, staging->net->input, staging->net->frame);
+    return trust_create_kernel(&staging->input_floats, staging->device, &spec, NULL);
 }
 
 static int create_slot(struct staging *staging, struct slot *slot) {

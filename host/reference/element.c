@@ -11,6 +11,13 @@ void sum_add(struct sum *sum, double term, double size) {
     sum->terms++;
 }
 
+double element_excess(double got, struct element want) {
+    double error = fabs(got - want.value);
+    if (error <= 0)
+        return 0;
+    return isfinite(error) && want.tolerance > 0 ? error / want.tolerance : INFINITY;
+}
+
 struct element element_of(double value, double units, double size) {
     /* Numbers below FLT_MIN a device may take for zero. */
     return (struct element){value, unit * units * fabs(size) + (double)FLT_MIN};
@@ -33,6 +40,11 @@ struct element element_slope(const struct tensor *y, const struct tensor *dy,
     double value = tensor_at(dy, n, at);
     double slope = reference_activation_slope(activation, tensor_at(y, n, at));
     return element_of(value * slope, 16, value);
+}
+
+struct element element_input(double value, double add, double mean, double scale) {
+    return element_of((value + add - mean) * scale, 4,
+                      (fabs(value) + fabs(add) + fabs(mean)) * scale);
 }
 
 /* An element's place in its picture. */

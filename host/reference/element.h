@@ -17,6 +17,9 @@ struct element {
     double value, tolerance;
 };
 
+/* The error of a result in units of its tolerance; a NaN is infinitely wrong. */
+double element_excess(double got, struct element want);
+
 /* An activation of images, tiled as on a device. */
 struct tensor {
     const float *values;
@@ -49,6 +52,9 @@ struct element element_activate(struct element z, enum activation activation);
 /* dz of element `at` of image n: dy through an activation, whose output is y. */
 struct element element_slope(const struct tensor *y, const struct tensor *dy,
                              enum activation activation, int n, int64_t at);
+
+/* kernels_cl/input.cl: (value + add - mean) scale */
+struct element element_input(double value, double add, double mean, double scale);
 
 /* ---- convolution: geometry as in reference.h; `at` counts C, H, W ---- */
 struct element element_conv_forward(const struct reference_conv *conv, const struct tensor *x,

@@ -93,4 +93,10 @@ void reference_cost_forward(double *y, double *losses, const float *x, const flo
 void reference_cost_backward(double *dx, const float *y, const float *truth, int n, int outputs,
                              double scale);
 
+/* One parameter's step by kernels_cl/solver.cl, to the bit; `own` are its multipliers. */
+struct reference_update {
+    float rate, momentum, decay, own_rate, own_decay;
+};
+void reference_update(float *w, float *v, float dw, const struct reference_update *update);
+
 #endif

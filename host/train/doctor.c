@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/rng.h"
-#include "layers/trust.h"
+#include "train/doctor_net.h"
 
 #include <assert.h>
 #include <math.h>
@@ -239,14 +239,6 @@ static double result_value(const struct patient *patient, const struct array *ar
     return (double)array->values[tiling_offset(patient->target.tiling, shape, index.n, index.at)];
 }
 
-/* Error in units of what is allowed; a NaN is infinitely wrong. */
-static double excess(double got, struct element want) {
-    double error = fabs(got - want.value);
-    if (error <= 0)
-        return 0;
-    return isfinite(error) && want.tolerance > 0 ? error / want.tolerance : INFINITY;
-}
-
 /* Whether a kernel has a part in a pass, or in all, for NULL. */
 static int serves(const struct kernel_spec *spec, const char *pass) {
     return trust_is_kernel(spec) &&
@@ -300,7 +292,7 @@ static int compare(struct patient *patient, struct array *array, struct shape sh
         struct result_index index = choose_index(patient, kind, shape, array->count, i);
         struct element want = patient->layer->type->reference(&patient->values, index);
         double got = result_value(patient, array, shape, index);
-        finding.worst = fmax(finding.worst, excess(got, want));
+        finding.worst = fmax(finding.worst, element_excess(got, want));
         finding.compared++;
     }
     report(patient, &finding, pass);
@@ -406,26 +398,48 @@ static struct patient new_patient(const struct net *net, struct device *device, 
     return patient;
 }
 
-/* Where chosen kernels are wrong, those too that then take their place, beside the others. */
+/* Examines one set of a layer's kernels. */
+static int examine_set(const struct net *net, struct device *device, int i,
+                       const struct doctor_options *options, const struct layer_kernels *kernels,
+                       struct trust_examination *examination) {
+    struct patient patient = new_patient(net, device, i, options);
+    patient.run.target = &patient.target;
+    patient.run.kernels = patient.kernels;
+    patient.specs = *kernels;
+    return examine_kernels(&patient, examination);
+}
+
+static int has_listed(const struct layer_kernels *kernels, const struct target *target) {
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        if (trust_is_kernel(&kernels->specs[k]) && !trust_kernel(&kernels->specs[k], target))
+            return 1;
+    }
+    return 0;
+}
+
+/* Where chosen kernels are wrong, those too that then take their place, beside the others; and the
+ * plain ones where they are listed, as they may be right by now. */
 static int examine_layer(const struct net *net, struct device *device, int i,
                          const struct doctor_options *options,
                          struct trust_examination *examination) {
     struct patient patient = new_patient(net, device, i, options);
     const struct layer *layer = patient.layer;
-    struct layer_kernels kernels = {0};
+    struct target target = patient.target;
+    struct layer_kernels kernels = {0}, plain = {0};
     enum truth truth = patient.run.truth_kind;
     int failures = 0;
-    layer->type->kernels(layer, &patient.target, 1, truth, &kernels);
+    layer->type->kernels(layer, &target, 1, truth, &kernels);
     do {
-        patient = new_patient(net, device, i, options);
-        patient.run.target = &patient.target;
-        patient.run.kernels = patient.kernels;
-        patient.specs = kernels;
-        int rc = examine_kernels(&patient, examination);
+        int rc = examine_set(net, device, i, options, &kernels, examination);
         TRY(rc);
         failures += rc;
-    } while (trust_replace(layer, &patient.target, 1, truth, &kernels));
-    return failures;
+    } while (trust_replace(layer, &target, 1, truth, &kernels));
+    if (failures)
+        return failures;
+    target.technique = TECHNIQUE_REFERENCE;
+    layer->type->kernels(layer, &target, 1, truth, &plain);
+    return has_listed(&plain, &target) ? examine_set(net, device, i, options, &plain, examination)
+                                       : 0;
 }
 
 int doctor_examine(const struct net *net, struct device *device,
@@ -440,6 +454,10 @@ int doctor_examine(const struct net *net, struct device *device,
         failures += rc > 0 ? rc : 0;
     }
     progress_end(&progress);
+    if (rc >= 0) {
+        rc = doctor_examine_net(net, device, options, &examination);
+        failures += rc > 0 ? rc : 0;
+    }
     trust_examination_free(&examination);
     return rc < 0 ? rc : failures;
 }

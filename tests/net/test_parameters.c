@@ -4,6 +4,7 @@
 
 #include "base/rng.h"
 #include "net/parameters.h"
+#include "reference/reference.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -126,21 +127,6 @@ static float any_number(struct rng *rng) {
     return ldexpf(mantissa, (int)(rng_uniform(rng) * 16) - 8);
 }
 
-static float flushed(float x) {
-    return fabsf(x) < 0x1p-125F ? 0 : x;
-}
-
-/* Each result goes through memory, so that nothing is fused. */
-static float product(float a, float b) {
-    volatile float result = a * b;
-    return flushed(result);
-}
-
-static float sum(float a, float b) {
-    volatile float result = a + b;
-    return flushed(result);
-}
-
 struct numbers {
     float w[TENSORS][LARGEST], v[TENSORS][LARGEST], dw[TENSORS][LARGEST];
 };
@@ -155,18 +141,13 @@ static void fill(struct numbers *numbers, struct rng *rng) {
     }
 }
 
-/* kernels_cl/solver.cl, in plain C. */
 static void expect_update(struct numbers *numbers, float rate, float momentum, float decay) {
     for (int i = 0; i < TENSORS; i++) {
         const struct parameter *parameter = net_parameter(bench.net, i, NULL);
-        float own_rate = product(rate, (float)parameter->lr);
-        float shrink = product(product(decay, (float)parameter->decay), own_rate);
+        const struct reference_update update = {rate, momentum, decay, (float)parameter->lr,
+                                                (float)parameter->decay};
         for (int e = 0; e < elements_of(i); e++) {
-            float w = flushed(numbers->w[i][e]), v = flushed(numbers->v[i][e]);
-            float kept = product(momentum, v), decayed = product(shrink, w);
-            float step = product(own_rate, flushed(numbers->dw[i][e]));
-            numbers->v[i][e] = sum(sum(kept, -decayed), -step);
-            numbers->w[i][e] = sum(w, numbers->v[i][e]);
+            reference_update(&numbers->w[i][e], &numbers->v[i][e], numbers->dw[i][e], &update);
             numbers->dw[i][e] = 0;
         }
     }
