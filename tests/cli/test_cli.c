@@ -464,7 +464,7 @@ END_TEST
 
 START_TEST(cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere) {
     write_tiny();
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "0:launches=60", 1), 0);
+    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "0:commands=90", 1), 0);
     struct result result = run("train tiny.cfg --devices 0,0 --output lost --iterations 100 "
                                "--set net.save_iterations=1");
     ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);

@@ -69,48 +69,58 @@ static int make_team(struct net_bench *bench, int copies) {
     return team_create(&bench->team, bench->net, bench->devices, 2, &options);
 }
 
-static int train(struct net_bench *bench, struct trainer_state *state) {
+/* From the making of the team on. */
+static int train(struct net_bench *bench, int copies, struct trainer_state *state) {
     struct trainer_options options = {.iterations = ITERATIONS};
     struct trainer_listener listener = {0};
     *state = trainer_start(bench->net);
+    TRY(make_team(bench, copies));
     TRY(team_initialise(bench->team, 1));
     return trainer_run(bench->team, &dataset, &dataset, &options, state, &listener);
 }
 
-/* About the launches that the training takes on one device, by having it fail after ever more of
+static void open_failing(struct net_bench *bench, int commands, int limited) {
+    char limits[64];
+    (void)snprintf(limits, sizeof limits, "commands=%d", commands);
+    open_devices(bench, limits, limited);
+}
+
+static void check_failure(int rc, int commands) {
+    char named[64];
+    (void)snprintf(named, sizeof named, "device %d (", test_device_index());
+    ck_assert_msg(rc == ERROR_DEVICE && strstr(error_message(), named) &&
+                      strstr(error_message(), "CL_OUT_OF_RESOURCES"),
+                  "commands=%d: code %d, %s", commands, rc, error_message());
+}
+
+/* About the commands that the training takes on one device, by having it fail after ever more of
  * them, from `first` on. Two sweeps fail in different places. */
 static int sweep(int first, int limited, int copies) {
     enum { STRIDE = 29 };
-    char limits[64], named[64];
     struct net_bench bench;
     struct trainer_state state;
-    (void)snprintf(named, sizeof named, "device %d (", test_device_index());
-    for (int launches = first;; launches += STRIDE) {
-        (void)snprintf(limits, sizeof limits, "launches=%d", launches);
-        open_devices(&bench, limits, limited);
-        ck_succeeds(make_team(&bench, copies));
-        int rc = train(&bench, &state);
+    for (int commands = first;; commands += STRIDE) {
+        open_failing(&bench, commands, limited);
+        int rc = train(&bench, copies, &state);
         if (rc < 0) {
-            ck_assert_msg(rc == ERROR_DEVICE && strstr(error_message(), named) &&
-                              strstr(error_message(), "CL_OUT_OF_RESOURCES"),
-                          "%s: code %d, %s", limits, rc, error_message());
+            check_failure(rc, commands);
             /* An evaluation belongs to an iteration that was made. */
             ck_assert(state.iteration < ITERATIONS || !state.has_evaluation ||
                       state.evaluation.samples == SAMPLES);
         }
         net_bench_close(&bench);
         if (rc == 0)
-            return launches;
+            return commands;
     }
 }
 
-static const int limited[] = {1, 2, 3};
+static const int devices_limited[] = {1, 2, 3};
 
 /* Forward, backward, exchange, update, evaluation: whatever comes next has to be given up. */
 START_TEST(team_ends_wherever_a_device_is_lost_and_names_it) {
-    int launches = sweep(1 + 4 * _i, limited[_i], 0);
+    int commands = sweep(1 + 4 * _i, devices_limited[_i], 0);
     /* Two micro-batches of 3 + 1 layers there and back, in 4 iterations, at the least. */
-    ck_assert_int_gt(launches, 4 * 2 * 2 * 4);
+    ck_assert_int_gt(commands, 4 * 2 * 2 * 4);
 }
 END_TEST
 
@@ -119,13 +129,21 @@ START_TEST(team_that_copies_ends_wherever_a_device_is_lost) {
 }
 END_TEST
 
+/* Has a device fail in the first iteration: the making of a team takes some commands too. */
+static void fail_early(struct net_bench *bench, struct trainer_state *state, int limited) {
+    for (int commands = 1;; commands += 7) {
+        open_failing(bench, commands, limited);
+        check_failure(train(bench, 0, state), commands);
+        if (strstr(error_message(), "iteration 1: "))
+            return;
+        net_bench_close(bench);
+    }
+}
+
 START_TEST(team_that_loses_a_device_in_its_first_iteration_has_made_none) {
     struct net_bench bench;
     struct trainer_state state;
-    open_devices(&bench, "launches=1", 2);
-    ck_succeeds(make_team(&bench, 0));
-    ck_succeeds(team_initialise(bench.team, 1));
-    ck_fails(train(&bench, &state), ERROR_DEVICE, "CL_OUT_OF_RESOURCES");
+    fail_early(&bench, &state, 2);
     ck_assert_int_eq(state.iteration, 0);
     net_bench_close(&bench);
 }
@@ -148,9 +166,7 @@ START_TEST(team_keeps_the_message_of_the_first_failure_when_it_is_freed) {
     struct net_bench bench;
     struct trainer_state state;
     char message[512];
-    open_devices(&bench, "launches=20", 1);
-    ck_succeeds(make_team(&bench, 0));
-    ck_fails(train(&bench, &state), ERROR_DEVICE, "iteration 1: ");
+    fail_early(&bench, &state, 1);
     (void)snprintf(message, sizeof message, "%s", error_message());
     net_bench_close(&bench);
     ck_assert_str_eq(error_message(), message);
@@ -163,7 +179,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, start_clock, stop_clock);
     make_numbers();
     tcase_add_loop_test(tests, team_ends_wherever_a_device_is_lost_and_names_it, 0,
-                        sizeof limited / sizeof *limited);
+                        sizeof devices_limited / sizeof *devices_limited);
     tcase_add_test(tests, team_that_copies_ends_wherever_a_device_is_lost);
     tcase_add_test(tests, team_that_loses_a_device_in_its_first_iteration_has_made_none);
     tcase_add_test(tests, team_is_not_made_when_one_device_has_too_little_memory);
