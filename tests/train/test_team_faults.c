@@ -149,6 +149,27 @@ START_TEST(team_that_loses_a_device_in_its_first_iteration_has_made_none) {
 }
 END_TEST
 
+/* A second device that fails while the batch is divided anew, with the first one done. */
+START_TEST(team_that_cannot_be_divided_anew_keeps_its_shares) {
+    static const int shares[] = {6, 2};
+    int failures = 0, is_divided = 0;
+    for (int commands = 1; !is_divided; commands++) {
+        struct net_bench bench;
+        open_failing(&bench, commands, 2);
+        int rc = make_team(&bench, 0);
+        if (rc == 0) {
+            int divided = team_divide(bench.team, shares);
+            is_divided = divided == 0;
+            failures += divided < 0;
+            ck_assert_int_eq(team_share(bench.team, 0), is_divided ? 6 : 4);
+            ck_assert_int_eq(team_share(bench.team, 1), is_divided ? 2 : 4);
+        }
+        net_bench_close(&bench);
+    }
+    ck_assert_int_gt(failures, 0);
+}
+END_TEST
+
 START_TEST(team_is_not_made_when_one_device_has_too_little_memory) {
     struct net_bench bench;
     for (int which = 1; which <= 2; which++) {
@@ -182,6 +203,7 @@ int main(void) {
                         sizeof devices_limited / sizeof *devices_limited);
     tcase_add_test(tests, team_that_copies_ends_wherever_a_device_is_lost);
     tcase_add_test(tests, team_that_loses_a_device_in_its_first_iteration_has_made_none);
+    tcase_add_test(tests, team_that_cannot_be_divided_anew_keeps_its_shares);
     tcase_add_test(tests, team_is_not_made_when_one_device_has_too_little_memory);
     tcase_add_test(tests, team_keeps_the_message_of_the_first_failure_when_it_is_freed);
     return suite_run("team_faults", tests);
