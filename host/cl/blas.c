@@ -12,6 +12,7 @@ static int users; /* devices that are open */
 int blas_gemm(struct device *device, int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
               const struct buffer *a, size_t a_offset, const struct buffer *b, size_t b_offset,
               float beta, struct buffer *c, size_t c_offset) {
+    CL_TRY(device, trial_command(device, device->queue));
     (void)pthread_mutex_lock(&lock);
     CLBlastStatusCode code =
         CLBlastSgemm(CLBlastLayoutRowMajor, transpose_a ? CLBlastTransposeYes : CLBlastTransposeNo,

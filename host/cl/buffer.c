@@ -114,6 +114,7 @@ int buffer_write(struct buffer *buffer, size_t offset, size_t bytes, const void 
     struct device *device = buffer->device;
     if (bytes == 0)
         return 0;
+    CL_TRY(device, trial_command(device, device->queue));
     pulse_wait_begins(device);
     cl_int code = clEnqueueWriteBuffer(device->queue, buffer->memory, CL_TRUE, offset, bytes, data,
                                        0, NULL, NULL);
@@ -125,6 +126,7 @@ int buffer_read(struct buffer *buffer, size_t offset, size_t bytes, void *data) 
     struct device *device = buffer->device;
     if (bytes == 0)
         return 0;
+    CL_TRY(device, trial_command(device, device->queue));
     pulse_wait_begins(device);
     cl_int code = clEnqueueReadBuffer(device->queue, buffer->memory, CL_TRUE, offset, bytes, data,
                                       0, NULL, NULL);
@@ -141,6 +143,7 @@ int buffer_transfer(struct buffer *buffer, size_t bytes, const void *data, const
      * mark that the other queue waits for. */
     if (earlier)
         CL_TRY(device, clFlush(device->queue));
+    CL_TRY(device, trial_command(device, device->transfers));
     CL_TRY(device, clEnqueueWriteBuffer(device->transfers, buffer->memory, CL_FALSE, 0, bytes, data,
                                         earlier ? 1 : 0, earlier ? &earlier : NULL, wanted));
     if (device->is_profiling && (!sent || clRetainEvent(event) == CL_SUCCESS))
@@ -158,6 +161,7 @@ int buffer_read_later(struct buffer *buffer, size_t bytes, void *data, struct ma
     cl_event event = NULL;
     if (bytes == 0)
         return device_mark(device, done);
+    CL_TRY(device, trial_command(device, device->queue));
     CL_TRY(device, clEnqueueReadBuffer(device->queue, buffer->memory, CL_FALSE, 0, bytes, data, 0,
                                        NULL, &event));
     mark_free(done);
@@ -169,6 +173,7 @@ int buffer_read_later(struct buffer *buffer, size_t bytes, void *data, struct ma
 
 int buffer_copy(struct buffer *to, const struct buffer *from) {
     cl_event event = NULL;
+    CL_TRY(to->device, trial_command(to->device, to->device->queue));
     CL_TRY(to->device, clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, 0, 0,
                                            to->bytes, 0, NULL, device_event(to->device, &event)));
     device_note(to->device, QUEUE_KERNELS, event, "copy", NULL);
@@ -180,6 +185,7 @@ int buffer_fetch(struct buffer *to, size_t to_offset, const struct buffer *from,
     struct device *device = to->device;
     cl_event event = NULL, earlier = after->event;
     assert(device_shares_context(device, from->device));
+    CL_TRY(device, trial_command(device, device->transfers));
     CL_TRY(device, clEnqueueCopyBuffer(device->transfers, from->memory, to->memory, from_offset,
                                        to_offset, bytes, earlier ? 1 : 0, earlier ? &earlier : NULL,
                                        device_event(device, &event)));
@@ -193,6 +199,7 @@ int buffer_send(const struct buffer *from, struct buffer *to, size_t offset, siz
     cl_event event = NULL, earlier = after->event;
     cl_event *wanted = sent ? &event : device_event(device, &event);
     assert(device_shares_context(device, to->device));
+    CL_TRY(device, trial_command(device, device->windows));
     CL_TRY(device, clEnqueueCopyBuffer(device->windows, from->memory, to->memory, offset, offset,
                                        bytes, earlier ? 1 : 0, earlier ? &earlier : NULL, wanted));
     if (device->is_profiling && (!sent || clRetainEvent(event) == CL_SUCCESS))
@@ -209,6 +216,7 @@ int buffer_fill(struct buffer *buffer, float value) {
     if (buffer->bytes == 0)
         return 0;
     cl_event event = NULL;
+    CL_TRY(buffer->device, trial_command(buffer->device, buffer->device->queue));
     CL_TRY(buffer->device,
            clEnqueueFillBuffer(buffer->device->queue, buffer->memory, &value, sizeof value, 0,
                                buffer->bytes, 0, NULL, device_event(buffer->device, &event)));

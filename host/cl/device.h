@@ -37,7 +37,7 @@ struct device_info {
     size_t work_group_max;
     uint64_t global_memory, local_memory, allocation_max;
     size_t alignment; /* of a view into a buffer */
-    /* After so many launches of kernels, for a trial: cl/limits_override.h; 0: never. */
+    /* After so many commands, for a trial: cl/limits_override.h; 0: never. */
     uint64_t fails_after, hangs_after;
 };
 

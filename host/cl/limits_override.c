@@ -68,7 +68,7 @@ static int set(struct device_info *info, const char *key, size_t length, uint64_
     } else if (IS("work_group_max")) {
         if (limit < info->work_group_max)
             info->work_group_max = (size_t)limit;
-    } else if (IS("launches")) {
+    } else if (IS("commands")) {
         info->fails_after = limit;
     } else if (IS("hang")) {
         info->hangs_after = limit;
@@ -98,7 +98,7 @@ int limits_override(struct device_info *info, const char *text) {
             return error_set(ERROR_INPUT,
                              "CLNET_DEVICE_LIMITS: '%.*s' makes no sense; it takes global_memory, "
                              "allocation_max, local_memory and work_group_max=N, with K, M or G, "
-                             "fp64, fp16 and unified=0, launches=N and hang=N; 1:launches=N is for "
+                             "fp64, fp16 and unified=0, commands=N and hang=N; 1:commands=N is for "
                              "device 1 alone",
                              (int)(length < 100 ? length : 100), text);
         text += length;

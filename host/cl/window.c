@@ -22,6 +22,7 @@ static int pin(struct window *window) {
                                     bytes, NULL, &code);
     if (code != CL_SUCCESS)
         return cl_error(device, code, "clCreateBuffer of pinned memory");
+    CL_TRY(device, trial_command(device, device->windows));
     pulse_wait_begins(device);
     window->content =
         clEnqueueMapBuffer(device->windows, window->pinned, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0,
@@ -99,6 +100,7 @@ int window_open(struct window *window, const struct mark *after) {
      * mark that the other queue waits for. */
     if (earlier)
         CL_TRY(device, clFlush(device->queue));
+    CL_TRY(device, trial_command(device, device->windows));
     if (buffer->bytes == 0)
         CL_TRY(device, clEnqueueMarkerWithWaitList(device->windows, count, list, &window->ready));
     else if (window->pinned)
@@ -132,6 +134,7 @@ int window_close(struct window *window, struct mark *closed) {
     window->is_open = 0;
     (void)clReleaseEvent(window->ready);
     window->ready = NULL;
+    CL_TRY(device, trial_command(device, device->transfers));
     if (buffer->bytes == 0)
         CL_TRY(device, clEnqueueMarkerWithWaitList(device->transfers, 0, NULL, &event));
     else if (window->pinned)

@@ -76,13 +76,13 @@ END_TEST
 START_TEST(limits_override_may_be_for_one_device_alone) {
     struct device_info info = large();
     info.index = 1;
-    ck_succeeds(limits_override(&info, "0:launches=5,1:work_group_max=32,2:launches=7"));
+    ck_succeeds(limits_override(&info, "0:commands=5,1:work_group_max=32,2:commands=7"));
     ck_assert_uint_eq(info.fails_after, 0);
     ck_assert_uint_eq(info.work_group_max, 32);
-    ck_succeeds(limits_override(&info, "1:launches=9,1:hang=8,0:hang=7"));
+    ck_succeeds(limits_override(&info, "1:commands=9,1:hang=8,0:hang=7"));
     ck_assert_uint_eq(info.fails_after, 9);
     ck_assert_uint_eq(info.hangs_after, 8);
-    ck_fails(limits_override(&info, "0:launches=many"), ERROR_INPUT, "0:launches=many");
+    ck_fails(limits_override(&info, "0:commands=many"), ERROR_INPUT, "0:commands=many");
 }
 END_TEST
 

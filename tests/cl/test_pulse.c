@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-/* It hangs after so many launches. */
-#define LIMITS "hang=3"
+/* It hangs after so many launches, and two commands before them. */
+#define LIMITS "hang=5"
 enum { LAUNCHES = 3, COUNT = 64 };
 
 static struct device *device;

@@ -83,51 +83,61 @@ static int make_team(struct net_bench *bench, const struct team_options *given) 
     return team_create(&bench->team, bench->net, bench->devices, 2, &options);
 }
 
-static int train(struct net_bench *bench, struct trainer_state *state) {
+/* From the making of the team on. */
+static int train(struct net_bench *bench, const struct team_options *given,
+                 struct trainer_state *state) {
     struct trainer_options options = {.iterations = ITERATIONS};
     struct trainer_listener listener = {0};
     *state = trainer_start(bench->net);
+    TRY(make_team(bench, given));
     TRY(team_initialise(bench->team, 1));
     return trainer_run(bench->team, &dataset, &dataset, &options, state, &listener);
 }
 
-/* About the launches that the training takes on one device, by having it fail after ever more of
+static void open_failing(struct net_bench *bench, const char *text, int commands, int limited,
+                         int is_shared) {
+    char limits[64];
+    (void)snprintf(limits, sizeof limits, "commands=%d", commands);
+    open_devices(bench, text, limits, limited, is_shared);
+}
+
+static void check_failure(int rc, int commands) {
+    char named[64];
+    (void)snprintf(named, sizeof named, "device %d (", test_device_index());
+    ck_assert_msg(rc == ERROR_DEVICE && strstr(error_message(), named) &&
+                      strstr(error_message(), "CL_OUT_OF_RESOURCES"),
+                  "commands=%d: code %d, %s", commands, rc, error_message());
+}
+
+/* About the commands that the training takes on one device, by having it fail after ever more of
  * them, `first` and then `stride` more each time. Two sweeps fail in different places. */
 static int sweep(const char *text, int first, int stride, int limited,
                  const struct team_options *options) {
-    char limits[64], named[64];
     struct net_bench bench;
     struct trainer_state state;
-    (void)snprintf(named, sizeof named, "device %d (", test_device_index());
-    for (int launches = first;; launches += stride) {
-        (void)snprintf(limits, sizeof limits, "launches=%d", launches);
-        state = (struct trainer_state){0};
-        open_devices(&bench, text, limits, limited,
-                     options && options->exchange == EXCHANGE_DEVICE);
-        int rc = make_team(&bench, options); /* which copies as a trial */
-        if (rc == 0)
-            rc = train(&bench, &state);
+    int is_shared = options && options->exchange == EXCHANGE_DEVICE;
+    for (int commands = first;; commands += stride) {
+        open_failing(&bench, text, commands, limited, is_shared);
+        int rc = train(&bench, options, &state);
         if (rc < 0) {
-            ck_assert_msg(rc == ERROR_DEVICE && strstr(error_message(), named) &&
-                              strstr(error_message(), "CL_OUT_OF_RESOURCES"),
-                          "%s: code %d, %s", limits, rc, error_message());
+            check_failure(rc, commands);
             /* An evaluation belongs to an iteration that was made. */
             ck_assert(state.iteration < ITERATIONS || !state.has_evaluation ||
                       state.evaluation.samples == SAMPLES);
         }
         net_bench_close(&bench);
         if (rc == 0)
-            return launches;
+            return commands;
     }
 }
 
-static const int limited[] = {1, 2, 3};
+static const int devices_limited[] = {1, 2, 3};
 
 /* Forward, backward, exchange, update, evaluation: whatever comes next has to be given up. */
 START_TEST(team_ends_wherever_a_device_is_lost_and_names_it) {
-    int launches = sweep(net_text, 1 + 4 * _i, 29, limited[_i], NULL);
+    int commands = sweep(net_text, 1 + 4 * _i, 29, devices_limited[_i], NULL);
     /* Two micro-batches of 3 + 1 layers there and back, in 4 iterations, at the least. */
-    ck_assert_int_gt(launches, 4 * 2 * 2 * 4);
+    ck_assert_int_gt(commands, 4 * 2 * 2 * 4);
 }
 END_TEST
 
@@ -138,7 +148,8 @@ END_TEST
 
 START_TEST(team_that_shares_layers_ends_wherever_a_device_is_lost) {
     struct team_options options = {.copies = _i == 1};
-    ck_assert_int_gt(sweep(hybrid_text, 2 + 29 * _i, 87, limited[_i], &options), 4 * 2 * 2 * 4);
+    ck_assert_int_gt(sweep(hybrid_text, 2 + 29 * _i, 87, devices_limited[_i], &options),
+                     4 * 2 * 2 * 4);
 }
 END_TEST
 
@@ -151,15 +162,44 @@ START_TEST(team_that_copies_among_its_devices_ends_wherever_one_is_lost) {
 }
 END_TEST
 
+/* Has a device fail in the first iteration: the making of a team takes some commands too. */
+static void fail_early(struct net_bench *bench, struct trainer_state *state, int limited) {
+    for (int commands = 1;; commands += 7) {
+        open_failing(bench, net_text, commands, limited, 0);
+        check_failure(train(bench, NULL, state), commands);
+        if (strstr(error_message(), "iteration 1: "))
+            return;
+        net_bench_close(bench);
+    }
+}
+
 START_TEST(team_that_loses_a_device_in_its_first_iteration_has_made_none) {
     struct net_bench bench;
     struct trainer_state state;
-    open_devices(&bench, net_text, "launches=1", 2, 0);
-    ck_succeeds(make_team(&bench, NULL));
-    ck_succeeds(team_initialise(bench.team, 1));
-    ck_fails(train(&bench, &state), ERROR_DEVICE, "CL_OUT_OF_RESOURCES");
+    fail_early(&bench, &state, 2);
     ck_assert_int_eq(state.iteration, 0);
     net_bench_close(&bench);
+}
+END_TEST
+
+/* A second device that fails while the batch is divided anew, with the first one done. */
+START_TEST(team_that_cannot_be_divided_anew_keeps_its_shares) {
+    static const int shares[] = {6, 2};
+    int failures = 0, is_divided = 0;
+    for (int commands = 1; !is_divided; commands++) {
+        struct net_bench bench;
+        open_failing(&bench, net_text, commands, 2, 0);
+        int rc = make_team(&bench, NULL);
+        if (rc == 0) {
+            int divided = team_divide(bench.team, shares);
+            is_divided = divided == 0;
+            failures += divided < 0;
+            ck_assert_int_eq(team_share(bench.team, 0), is_divided ? 6 : 4);
+            ck_assert_int_eq(team_share(bench.team, 1), is_divided ? 2 : 4);
+        }
+        net_bench_close(&bench);
+    }
+    ck_assert_int_gt(failures, 0);
 }
 END_TEST
 
@@ -180,9 +220,7 @@ START_TEST(team_keeps_the_message_of_the_first_failure_when_it_is_freed) {
     struct net_bench bench;
     struct trainer_state state;
     char message[512];
-    open_devices(&bench, net_text, "launches=20", 1, 0);
-    ck_succeeds(make_team(&bench, NULL));
-    ck_fails(train(&bench, &state), ERROR_DEVICE, "iteration 1: ");
+    fail_early(&bench, &state, 1);
     (void)snprintf(message, sizeof message, "%s", error_message());
     net_bench_close(&bench);
     ck_assert_str_eq(error_message(), message);
@@ -195,12 +233,13 @@ int main(void) {
     tcase_add_checked_fixture(tests, start_clock, stop_clock);
     make_numbers();
     tcase_add_loop_test(tests, team_ends_wherever_a_device_is_lost_and_names_it, 0,
-                        sizeof limited / sizeof *limited);
+                        sizeof devices_limited / sizeof *devices_limited);
     tcase_add_test(tests, team_that_copies_ends_wherever_a_device_is_lost);
     tcase_add_loop_test(tests, team_that_shares_layers_ends_wherever_a_device_is_lost, 0,
-                        sizeof limited / sizeof *limited);
+                        sizeof devices_limited / sizeof *devices_limited);
     tcase_add_loop_test(tests, team_that_copies_among_its_devices_ends_wherever_one_is_lost, 0, 2);
     tcase_add_test(tests, team_that_loses_a_device_in_its_first_iteration_has_made_none);
+    tcase_add_test(tests, team_that_cannot_be_divided_anew_keeps_its_shares);
     tcase_add_test(tests, team_is_not_made_when_one_device_has_too_little_memory);
     tcase_add_test(tests, team_keeps_the_message_of_the_first_failure_when_it_is_freed);
     return suite_run("team_faults", tests);
