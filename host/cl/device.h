@@ -38,7 +38,7 @@ struct device_info {
     uint64_t global_memory, local_memory, allocation_max;
     size_t alignment; /* of a view into a buffer */
     /* After so many commands, for a trial: cl/limits_override.h; 0: never. */
-    uint64_t fails_after, hangs_after;
+    uint64_t fails_after, launches_fail_after, hangs_after;
 };
 
 /* Every device of every platform, in a fixed order, in new memory that the caller frees. No

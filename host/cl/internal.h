@@ -43,6 +43,7 @@ struct device {
 
     /* For a trial, trial.c. */
     atomic_ullong enqueued; /* commands so far */
+    atomic_ullong launches; /* of kernels, which are some of them */
     cl_event hang;          /* NULL: it does not */
 
     /* Signs of life, pulse.c. */
@@ -101,6 +102,7 @@ void pulse_free(struct device *device);
 /* Called before each command that goes to a queue: the code with which it is to fail, in a trial,
  * or CL_SUCCESS; it may have the queue hang, until trial_end. */
 cl_int trial_command(struct device *device, cl_command_queue queue);
+cl_int trial_launch(struct device *device, cl_command_queue queue); /* of a kernel */
 void trial_end(struct device *device);
 /* Gives each of the devices a context: its own, or one for all of a platform. */
 int contexts_create(struct device **devices, int count, int is_shared);

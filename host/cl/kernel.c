@@ -124,7 +124,7 @@ int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments
     struct device *device = kernel->device;
     cl_event event = NULL;
     if (code == CL_SUCCESS)
-        code = trial_command(device, device->queue);
+        code = trial_launch(device, device->queue);
     if (code == CL_SUCCESS)
         code =
             clEnqueueNDRangeKernel(device->queue, kernel->kernel, 3, NULL, kernel->global,
@@ -140,7 +140,7 @@ int kernel_launch_beside(struct kernel *kernel, const struct mark *after, struct
     cl_event event = NULL, earlier = after->event;
     cl_int code = set_arguments(kernel, arguments, count);
     if (code == CL_SUCCESS)
-        code = trial_command(device, device->transfers);
+        code = trial_launch(device, device->transfers);
     if (code == CL_SUCCESS)
         code = clEnqueueNDRangeKernel(device->transfers, kernel->kernel, 3, NULL, kernel->global,
                                       kernel->local[0] ? kernel->local : NULL, earlier ? 1 : 0,

@@ -70,6 +70,8 @@ static int set(struct device_info *info, const char *key, size_t length, uint64_
             info->work_group_max = (size_t)limit;
     } else if (IS("commands")) {
         info->fails_after = limit;
+    } else if (IS("launches")) {
+        info->launches_fail_after = limit;
     } else if (IS("hang")) {
         info->hangs_after = limit;
     } else {
@@ -95,12 +97,13 @@ int limits_override(struct device_info *info, const char *text) {
     while (text && *text) {
         size_t length = strcspn(text, ",");
         if (override_item(info, text, length) < 0)
-            return error_set(ERROR_INPUT,
-                             "CLNET_DEVICE_LIMITS: '%.*s' makes no sense; it takes global_memory, "
-                             "allocation_max, local_memory and work_group_max=N, with K, M or G, "
-                             "fp64, fp16 and unified=0, commands=N and hang=N; 1:commands=N is for "
-                             "device 1 alone",
-                             (int)(length < 100 ? length : 100), text);
+            return error_set(
+                ERROR_INPUT,
+                "CLNET_DEVICE_LIMITS: '%.*s' makes no sense; it takes global_memory, "
+                "allocation_max, local_memory and work_group_max=N, with K, M or G, "
+                "fp64, fp16 and unified=0, commands, launches and hang=N; 1:commands=N is for "
+                "device 1 alone",
+                (int)(length < 100 ? length : 100), text);
         text += length;
         text += *text == ',';
     }

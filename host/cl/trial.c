@@ -17,6 +17,13 @@ cl_int trial_command(struct device *device, cl_command_queue queue) {
     return CL_SUCCESS;
 }
 
+cl_int trial_launch(struct device *device, cl_command_queue queue) {
+    uint64_t before = atomic_fetch_add(&device->launches, 1);
+    if (device->info.launches_fail_after && before >= device->info.launches_fail_after)
+        return CL_OUT_OF_RESOURCES;
+    return trial_command(device, queue);
+}
+
 void trial_end(struct device *device) {
     if (!device->hang)
         return;

@@ -447,7 +447,7 @@ END_TEST
 START_TEST(doctor_goes_on_with_the_other_devices_when_one_fails) {
     write_tiny();
     struct result result =
-        run(WITH_LIMITS("0:commands=3", "doctor tiny.cfg --devices 0,0 --json 2> /dev/null"));
+        run(WITH_LIMITS("0:launches=3", "doctor tiny.cfg --devices 0,0 --json 2> /dev/null"));
     ck_assert_int_eq(result.status, 1);
     json_t *json = json_loads(strchr(result.output, '['), 0, NULL);
     ck_assert_int_eq((int)json_array_size(json), 2);
@@ -519,9 +519,9 @@ START_TEST(cli_train_tries_copies_among_devices_that_have_memory_of_their_own) {
     expect("train tiny.cfg --devices 0,0 --output unified", 0, "test loss");
     expect(WITH_LIMITS("unified=0", "train tiny.cfg --devices 0,0 --output own"), 0,
            "gradients are exchanged by ");
-    expect(WITH_LIMITS("unified=0,commands=1", "train tiny.cfg --devices 0,0 --output failing"), 1,
+    expect(WITH_LIMITS("unified=0,launches=1", "train tiny.cfg --devices 0,0 --output failing"), 1,
            "the devices are opened again, each in a context of its own");
-    expect(WITH_LIMITS("commands=1",
+    expect(WITH_LIMITS("launches=1",
                        "train tiny.cfg --devices 0,0 --exchange device --output refused"),
            1, "CL_OUT_OF_RESOURCES");
 }

@@ -89,7 +89,7 @@ END_TEST
 START_TEST(exchange_choose_goes_by_way_of_the_host_where_copies_fail) {
     struct pair pair;
     struct exchange *exchange;
-    open_pair(&pair, "commands=1");
+    open_pair(&pair, "launches=1");
     ck_succeeds(exchange_choose(&exchange, pair.replicas, 2, EXCHANGE_AUTO, 0));
     ck_assert_int_eq(exchange_is_by(exchange), EXCHANGE_HOST);
     check_zeros(&pair);
