@@ -112,7 +112,7 @@ def convolution(batch, shape, which):
                     torch.conv2d(x, w, b, stride, padding, 1, groups)
             return work
         dy = torch.randn_like(torch.conv2d(x, w, b, stride, padding, 1, groups))
-        mask = [which == "backward data", which == "backward filter", False]
+        mask = [which == "backward data", which == "backward weight", False]
 
         def work():
             torch.ops.aten.convolution_backward(dy, x, w, [k], [stride] * 2, [padding] * 2, [1] * 2,
@@ -137,7 +137,7 @@ def main():
     if options.passes:
         result["passes"] = []
         for shape in CONVOLUTIONS:
-            for which in ("forward", "backward data", "backward filter"):
+            for which in ("forward", "backward data", "backward weight"):
                 if (shape[0], which) == ("conv1", "backward data"):
                     continue  # of the data no one needs a gradient
                 took, layout = best_format(convolution(options.batch, shape, which),
