@@ -1,19 +1,23 @@
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "cli/comparison.h"
 #include "cli/crew.h"
 #include "ops/limits.h"
 #include "train/benchmark.h"
+#include "train/doctor.h"
 #include "train/loader_benchmark.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct flags {
     struct job_flags job;
     struct crew_flags crew;
-    const char *set;
-    int layers, together, json, repetitions;
+    const char *set, *compare;
+    int layers, together, json, repetitions, unchecked;
 };
 
 #define FIELD(name) offsetof(struct flags, name)
@@ -38,7 +42,13 @@ static const struct option flag_table[] = {
     {"timeout",
      "seconds for which a device may not answer before this ends; 0: it may never answer",
      OPTION_INT, FIELD(crew.timeout), "300", 0, 1000000, NULL},
+    {"unchecked", "do not first hold each layer's results against plain C; the report says so",
+     OPTION_BOOL, FIELD(unchecked), "0", 0, 1, NULL},
     {"json", "print JSON", OPTION_BOOL, FIELD(json), "0", 0, 1, NULL},
+    {"compare",
+     "what --json printed earlier: print a table of that beside what is measured now, or beside "
+     "another such file in place of CONFIG",
+     OPTION_STRING, FIELD(compare), NULL, 0, 0, NULL},
     {"set", "section.key=value: override a key of the config; may be given many times",
      OPTION_STRING, FIELD(set), NULL, 0, 0, NULL},
     {0},
@@ -55,6 +65,7 @@ struct report {
     struct device_choice choice;
     struct device_info device;
     struct device_limits limits;
+    int is_checked; /* the results are right */
     struct benchmark rates;
     struct kernel_time *times;
     int time_count;
@@ -67,6 +78,31 @@ static void keep_best(struct device_limits *best, const struct device_limits *ot
     best->to_device = fmax(best->to_device, other->to_device);
     best->from_device = fmax(best->from_device, other->from_device);
     best->launch_seconds = fmin(best->launch_seconds, other->launch_seconds);
+}
+
+static void tell_wrong(void *context, const struct finding *finding) {
+    const struct device_info *device = context;
+    if (!finding->passed)
+        log_warning("device %d: %s %s (%s) is wrong", device->index, finding->layer->name,
+                    finding->result, finding->kernels);
+}
+
+/* A wrong kernel, however fast, has no speed. */
+static int check_results(struct report *report, struct device *device,
+                         const struct benchmark_options *options) {
+    struct device_info info = *device_info(device);
+    struct doctor_options doctor = {
+        .technique = options->technique, .found = tell_wrong, .context = &info};
+    log_info("holding the results of device %d against plain C", info.index);
+    int wrong = doctor_examine(report->net, device, &doctor);
+    TRY(wrong);
+    if (wrong)
+        return error_set(ERROR_DEVICE,
+                         "device %d: %d results are wrong, so how fast they are is not measured; "
+                         "'clnet doctor' tells more and takes those kernels out of use",
+                         info.index, wrong);
+    report->is_checked = 1;
+    return 0;
 }
 
 /* The limits are measured before and after: a machine's speed drifts. */
@@ -148,31 +184,50 @@ static void add_loader_json(json_t *json, const struct report *report) {
                               json_string(loader_is_bottleneck(report) ? "loader" : "device"));
 }
 
+static json_t *kernel_json(const struct report *report, const struct kernel_time *time) {
+    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "name", time->layer->name, "pass",
+                     time->pass, "ms", 1e3 * time->seconds, "gflops",
+                     time->seconds > 0 ? time->flops / time->seconds * 1e-9 : 0,
+                     "fraction_of_bound", fraction_of_bound(report, time), "kernel", time->kernel);
+}
+
+/* A rate's keys: its median, and the least and the most that was measured. */
+static void add_rate_json(json_t *json, const char *name, const struct rate *rate) {
+    char key[64];
+    (void)snprintf(key, sizeof key, "%s_images_per_second", name);
+    (void)json_object_set_new(json, key, json_real(rate->median));
+    (void)snprintf(key, sizeof key, "%s_spread", name);
+    (void)json_object_set_new(json, key, json_pack("[f, f]", rate->least, rate->most));
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 static json_t *report_json(const struct report *report) {
     const struct benchmark *b = &report->rates;
-    json_t *layers = json_array();
-    for (int i = 0; i < report->time_count; i++) {
-        const struct kernel_time *t = &report->times[i];
-        (void)json_array_append_new(
-            layers,
-            json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "name", t->layer->name, "pass", t->pass,
-                      "ms", 1e3 * t->seconds, "gflops",
-                      t->seconds > 0 ? t->flops / t->seconds * 1e-9 : 0, "fraction_of_bound",
-                      fraction_of_bound(report, t), "kernel", t->kernel));
-    }
+    const struct device_limits *l = &report->limits;
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o}", "device",
+        "{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:f, s:f, s:f, s:f, s:f}", "device",
         report->device.name, "platform", report->device.platform, "driver", report->device.driver,
-        "batch", report->net->options.batch, "peak_gflops", report->limits.flops * 1e-9,
-        "bandwidth_gbs", report->limits.bytes * 1e-9, "to_device_gbs",
-        report->limits.to_device * 1e-9, "from_device_gbs", report->limits.from_device * 1e-9,
-        "launch_us", report->limits.launch_seconds * 1e6, "inference_images_per_second",
-        b->inference.median, "forward_backward_images_per_second", b->forward_backward.median,
-        "training_images_per_second", b->training.median, "inference_fraction_of_peak",
-        fraction_of_peak(report, 2.0 * (double)report->net->macs, &b->inference),
-        "training_fraction_of_peak",
-        fraction_of_peak(report, training_flops(report->net), &b->training), "layers", layers);
-    if (json && report->loader->count)
+        "version", CLNET_VERSION, "config", base_name(report->net->config->path), "batch",
+        report->net->options.batch, "checked", report->is_checked, "peak_gflops", l->flops * 1e-9,
+        "bandwidth_gbs", l->bytes * 1e-9, "to_device_gbs", l->to_device * 1e-9, "from_device_gbs",
+        l->from_device * 1e-9, "launch_us", l->launch_seconds * 1e6);
+    add_rate_json(json, "inference", &b->inference);
+    add_rate_json(json, "forward_backward", &b->forward_backward);
+    add_rate_json(json, "training", &b->training);
+    double forward = 2.0 * (double)report->net->macs, all = training_flops(report->net);
+    (void)json_object_set_new(json, "inference_fraction_of_peak",
+                              json_real(fraction_of_peak(report, forward, &b->inference)));
+    (void)json_object_set_new(json, "training_fraction_of_peak",
+                              json_real(fraction_of_peak(report, all, &b->training)));
+    json_t *layers = json_array();
+    for (int i = 0; i < report->time_count; i++)
+        (void)json_array_append_new(layers, kernel_json(report, &report->times[i]));
+    (void)json_object_set_new(json, "layers", layers);
+    if (report->loader->count)
         add_loader_json(json, report);
     return json;
 }
@@ -223,8 +278,9 @@ static void print_report(const struct report *report) {
                  "launch %.1f us\n",
                  l->flops * 1e-9, l->bytes * 1e-9, l->to_device * 1e-9, l->from_device * 1e-9,
                  l->launch_seconds * 1e6);
-    (void)printf("  %s, batch %d, synthetic data, median (spread):\n", report->net->config->path,
-                 report->net->options.batch);
+    (void)printf("  %s, batch %d, synthetic data, results %s, median (spread):\n",
+                 report->net->config->path, report->net->options.batch,
+                 report->is_checked ? "right" : "not checked");
     double forward = 2.0 * (double)report->net->macs, all = training_flops(report->net);
     print_rate(report, "inference", &b->inference, forward);
     print_rate(report, "forward+backward", &b->forward_backward, all);
@@ -235,13 +291,16 @@ static void print_report(const struct report *report) {
         print_kernels(report);
 }
 
+/* Appends to the list, or prints where there is none. */
 static int bench_device(const struct flags *flags, const struct net *net,
                         const struct loader_benchmark *loader, struct device_choice choice,
                         json_t *list) {
     struct benchmark_options options = {.repetitions = flags->repetitions};
     struct report report = {
         .net = net, .timeout = flags->crew.timeout, .loader = loader, .choice = choice};
-    int rc = measure(&report, &options, device_open, measure_rates);
+    int rc = flags->unchecked ? 0 : measure(&report, &options, device_open, check_results);
+    if (rc == 0)
+        rc = measure(&report, &options, device_open, measure_rates);
     if (rc == 0 && flags->layers)
         rc = measure(&report, &options, device_open_profiling, measure_kernels);
     if (rc == 0 && list)
@@ -252,20 +311,34 @@ static int bench_device(const struct flags *flags, const struct net *net,
     return rc;
 }
 
+static int print_results(const struct flags *flags, json_t *list) {
+    json_t *earlier;
+    if (!flags->compare)
+        return print_json(json_incref(list));
+    TRY(comparison_read(&earlier, flags->compare));
+    int rc = comparison_print(earlier, base_name(flags->compare), list, "now");
+    json_decref(earlier);
+    return rc;
+}
+
+/* One device that fails does not keep the others from being measured. */
 static int bench_devices(const struct flags *flags, const struct net *net,
                          const struct loader_benchmark *loader) {
     struct device_choice *choices;
-    int count, rc = 0;
+    int count, failures = 0, rc = 0;
     TRY(devices_choose(&choices, &count, flags->crew.devices ? flags->crew.devices : "all"));
-    json_t *list = flags->json ? json_array() : NULL;
-    for (int i = 0; rc == 0 && i < count; i++)
+    json_t *list = flags->json || flags->compare ? json_array() : NULL;
+    for (int i = 0; i < count; i++) {
         rc = bench_device(flags, net, loader, choices[i], list);
-    if (rc == 0 && list)
-        rc = print_json(list);
-    else
-        json_decref(list);
+        failures += rc < 0;
+        if (rc < 0 && count > 1)
+            log_warning("device %d is left out: %s", choices[i].index, error_message());
+    }
+    if (failures < count)
+        rc = list ? print_results(flags, list) : 0;
+    json_decref(list);
     free(choices);
-    return rc;
+    return rc < 0 ? rc : failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* ---- several devices as a team ---- */
@@ -316,9 +389,36 @@ static int check_flags(const struct flags *flags) {
                                                : NULL;
     if (!flags->together && alone)
         return error_set(ERROR_INPUT, "%s: only with --together", alone);
-    if (flags->together && (flags->layers || flags->job.data))
-        return error_set(ERROR_INPUT, "%s: not with --together",
-                         flags->layers ? "--layers" : "--data");
+    const char *apart = flags->layers      ? "--layers"
+                        : flags->job.data  ? "--data"
+                        : flags->unchecked ? "--unchecked"
+                        : flags->compare   ? "--compare"
+                                           : NULL;
+    if (flags->together && apart)
+        return error_set(ERROR_INPUT, "%s: not with --together", apart);
+    if (flags->compare && flags->json)
+        return error_set(ERROR_INPUT, "--json: not with --compare");
+    return 0;
+}
+
+/* Two files, and nothing is measured. */
+static int compare_files(const char *one_path, const char *other_path) {
+    json_t *one, *other;
+    TRY(comparison_read(&one, one_path));
+    int rc = comparison_read(&other, other_path);
+    if (rc == 0) {
+        rc = comparison_print(one, base_name(one_path), other, base_name(other_path));
+        json_decref(other);
+    }
+    json_decref(one);
+    return rc;
+}
+
+/* What is wrong with the file is told before anything is measured. */
+static int check_comparison(const char *path) {
+    json_t *earlier;
+    TRY(comparison_read(&earlier, path));
+    json_decref(earlier);
     return 0;
 }
 
@@ -342,6 +442,11 @@ static int run(const struct command *command, int argc, char **argv) {
     if (arguments.operand_count == 0)
         arguments.operands[arguments.operand_count++] = "configs/alexnet.cfg";
     TRY(check_flags(&flags));
+    if (flags.compare && arguments.operand_count == 1 &&
+        path_has_ending(arguments.operands[0], ".json"))
+        return compare_files(flags.compare, arguments.operands[0]);
+    if (flags.compare)
+        TRY(check_comparison(flags.compare));
     struct job job;
     struct loader_benchmark loader = {0};
     TRY(job_open(&job, command, &arguments, &flags.job));
@@ -355,16 +460,20 @@ static int run(const struct command *command, int argc, char **argv) {
 
 const struct command command_bench = {
     .name = "bench",
-    .usage = "[CONFIG] [--devices LIST] [--data PATH] [--batch N] [--layers] [--repetitions N] "
-             "[--together [--split SHARES] [--exchange WAY] [--trace FILE]] [--timeout SECONDS] "
-             "[--json] [--set section.key=value]...",
+    .usage =
+        "[CONFIG] [--devices LIST] [--data PATH] [--batch N] [--layers] [--repetitions N] "
+        "[--unchecked] [--timeout SECONDS] [--json | --compare FILE] "
+        "[--set section.key=value]...\n"
+        "clnet bench [CONFIG] --together [--split SHARES] [--exchange WAY] [--trace FILE] ...\n"
+        "clnet bench FILE.json --compare FILE",
     .help =
         "Measures how fast a config (configs/alexnet.cfg by default) runs, on synthetic data, and "
-        "how near\nto the device's own limits, which are measured first.\nWith --data also how "
-        "fast the "
+        "how near\nto the device's own limits, which are measured first. A device whose results "
+        "are not those of plain C\nis not measured.\nWith --data also how fast the "
         "loader prepares those pictures, and whether a training waits for it\nor for the "
         "device.\nWith --together the devices train as one team, as in 'clnet train'; --split "
-        "auto has no time to act here.",
+        "auto has no time to act here.\nWith --compare a table, in Markdown: an earlier result, "
+        "or another machine's, beside this one.",
     .flags = flag_table,
     .run = run,
 };

@@ -313,6 +313,83 @@ START_TEST(cli_bench_tells_rates_limits_and_kernels) {
 }
 END_TEST
 
+/* A device's object as --json prints it, with what differs between the files of a test. */
+#define RESULT(device, training, more)                                                \
+    "{\"device\": \"" device "\", \"peak_gflops\": 400, \"bandwidth_gbs\": 12.5, "    \
+    "\"inference_images_per_second\": 100, \"training_images_per_second\": " training \
+    ", \"training_fraction_of_peak\": 0.5, \"layers\": [" more "]}"
+#define KERNEL(name, pass, ms)                                     \
+    "{\"name\": \"" name "\", \"pass\": \"" pass "\", \"ms\": " ms \
+    ", \"gflops\": 1, \"fraction_of_bound\": 1, \"kernel\": \"k\"}"
+
+START_TEST(cli_bench_compares_two_files_in_one_table) {
+    write_file("one.json",
+               "[" RESULT("A", "20",
+                          KERNEL("fc1", "forward", "3") ", " KERNEL("fc1", "forward", "1")) "]");
+    write_file("two.json", "[" RESULT("B", "30", KERNEL("fc1", "forward", "2")) "]");
+    struct result result = run("bench two.json --compare one.json");
+    ck_assert_msg(result.status == 0, "%s", result.output);
+    static const char *const lines[] = {
+        "| one.json | two.json | faster |",
+        "| device                     |        A |        B |        |",
+        "| training, images/s         |    20.00 |    30.00 | 1.50 x |",
+        "| fc1 forward, ms            |     4.00 |     2.00 | 2.00 x |",
+    };
+    for (int i = 0; i < 4; i++)
+        ck_assert_msg(strstr(result.output, lines[i]) != NULL, "%s\nin\n%s", lines[i],
+                      result.output);
+    free(result.output);
+    /* More than two devices have no ratio. */
+    write_file("both.json", "[" RESULT("B", "30", "") ", " RESULT("C", "300", "") "]");
+    expect("bench both.json --compare one.json", 0, "| one.json | both.json | both.json |\n");
+}
+END_TEST
+
+START_TEST(cli_bench_compares_an_earlier_result_with_now) {
+    write_tiny();
+    expect("bench tiny.cfg --devices 0 --repetitions 1 --json 2> /dev/null > now.json; "
+           "$CLNET bench tiny.cfg --devices 0 --repetitions 1 --compare now.json",
+           0, " now | faster |");
+    expect("bench tiny.cfg --devices 0 --repetitions 1 --batch 3 --compare now.json", 0,
+           "different configs or batches");
+}
+END_TEST
+
+START_TEST(cli_bench_refuses_to_compare_what_is_no_result) {
+    static const char *const cases[][2] = {
+        {"[", "bad.json:1: not JSON"},
+        {"{}", "bad.json: expected what 'clnet bench --json' prints"},
+        {"[]", "bad.json: expected what 'clnet bench --json' prints"},
+        {"[1]", "bad.json: [0]: expected an object"},
+        {"[{\"device\": \"A\"}]", "bad.json: [0]: peak_gflops: missing"},
+        {"[" RESULT("A", "\"many\"", "") "]", "training_images_per_second: expected a number"},
+        {"[" RESULT("A", "-1", "") "]", "training_images_per_second: expected a number"},
+        {"[" RESULT("\\u001b[2J", "1", "") "]", "device: a control character"},
+        {"[" RESULT("A", "1", "[]") "]", "[0]: layers[0]: expected an object"},
+        {"[" RESULT("A", "1", KERNEL("c", "forward", "1e300")) "]", "layers[0]: ms: expected"},
+    };
+    write_file("bad.json", cases[_i][0]);
+    expect("bench --compare bad.json", 2, cases[_i][1]);
+}
+END_TEST
+
+enum { COMPARE_CASES = 10 };
+
+START_TEST(cli_bench_goes_on_with_the_other_devices_when_one_fails) {
+    write_tiny();
+    struct result result = run("--version; POCL_DEVICES='pthread pthread' "
+                               "CLNET_DEVICE_LIMITS=1:launches=1 $CLNET bench tiny.cfg "
+                               "--devices 0,1 --repetitions 1");
+    /* Where PoCL is, it shows two devices. */
+    if (!strstr(result.output, "there is no such device")) {
+        ck_assert_int_eq(result.status, 1);
+        ck_assert_ptr_nonnull(strstr(result.output, "device 1 is left out"));
+        ck_assert_ptr_nonnull(strstr(result.output, "results right"));
+    }
+    free(result.output);
+}
+END_TEST
+
 START_TEST(cli_bench_tells_what_a_training_would_wait_for) {
     write_tiny();
     json_t *list =
@@ -611,6 +688,10 @@ int main(void) {
     tcase_add_test(tests, cli_train_writes_config_metrics_and_weights_that_test_reads);
     tcase_add_test(tests, cli_train_metrics_have_a_line_for_each_iteration_and_evaluation);
     tcase_add_test(tests, cli_bench_tells_rates_limits_and_kernels);
+    tcase_add_test(tests, cli_bench_compares_two_files_in_one_table);
+    tcase_add_test(tests, cli_bench_compares_an_earlier_result_with_now);
+    tcase_add_loop_test(tests, cli_bench_refuses_to_compare_what_is_no_result, 0, COMPARE_CASES);
+    tcase_add_test(tests, cli_bench_goes_on_with_the_other_devices_when_one_fails);
     tcase_add_test(tests, cli_bench_tells_what_a_training_would_wait_for);
     tcase_add_test(tests, cli_train_never_overwrites_a_run);
     tcase_add_test(tests, cli_train_flags_override_the_config);
