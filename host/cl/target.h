@@ -11,6 +11,7 @@ enum technique {
     TECHNIQUE_AUTO,      /* the fastest that is known for this kind of device */
     TECHNIQUE_REFERENCE, /* the plain ones */
     TECHNIQUE_VECTOR,    /* our register-tiled ones, on any device */
+    TECHNIQUE_TILED,     /* those for GPUs, by tiles in local memory; vector where there are none */
 };
 
 struct target {
