@@ -24,6 +24,10 @@ struct target {
  * compiler, runs work-items side by side in the lanes of its registers: a GPU, and llvmpipe. */
 int target_has_vectors(const struct target *target);
 
+/* Whether products are to run by tiles in local memory, if the device has room for them: asked for,
+ * or on what is no CPU. */
+int target_prefers_tiles(const struct target *target);
+
 /* Lanes that a work-item of an elementwise kernel should take at once: a power of two up to the
  * tile; 1 for the reference. */
 int target_vector(const struct target *target);

@@ -16,7 +16,7 @@ enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *t
     if (target->technique == TECHNIQUE_REFERENCE)
         return GEMM_REFERENCE;
     struct tile tile;
-    if (target->technique == TECHNIQUE_TILED && gemm_tiled_choose(&tile, gemm, target))
+    if (target_prefers_tiles(target) && gemm_tiled_choose(&tile, gemm, target))
         return GEMM_TILED;
     if (target->technique == TECHNIQUE_AUTO && !target_has_vectors(target))
         return GEMM_CLBLAST;
