@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { OPTIONS_MAX = 4096, KEY_MAX = OPTIONS_MAX + 1024, TEXTS = 3, BUILDERS_MAX = 16 };
+enum { OPTIONS_MAX = 4096, KEY_MAX = OPTIONS_MAX + 1024, TEXTS = 4, BUILDERS_MAX = 16 };
 
 /* A file of kernels_cl/ compiled with options. */
 struct program {
@@ -37,8 +37,9 @@ const char *kernel_text(const char *file) {
 static void get_texts(const char *texts[TEXTS], const char *file) {
     texts[0] = kernel_text("common.clh");
     texts[1] = kernel_text("philox.clh");
-    texts[2] = kernel_text(file);
-    assert(texts[0] && texts[1] && texts[2]);
+    texts[2] = kernel_text("tiled.clh");
+    texts[3] = kernel_text(file);
+    assert(texts[0] && texts[1] && texts[2] && texts[3]);
 }
 
 static void write_options(char options[OPTIONS_MAX], const struct device *device,

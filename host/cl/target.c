@@ -15,6 +15,11 @@ int target_has_vectors(const struct target *target) {
     return target->device.is_cpu && target->device.vector_width > 1;
 }
 
+int target_prefers_tiles(const struct target *target) {
+    return target->technique == TECHNIQUE_TILED ||
+           (target->technique == TECHNIQUE_AUTO && !target->device.is_cpu);
+}
+
 int target_vector(const struct target *target) {
     if (target->technique == TECHNIQUE_REFERENCE)
         return 1;

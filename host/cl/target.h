@@ -11,6 +11,7 @@ enum technique {
     TECHNIQUE_AUTO,      /* the fastest that is known for this kind of device */
     TECHNIQUE_REFERENCE, /* the plain ones */
     TECHNIQUE_VECTOR,    /* our register-tiled ones, on any device */
+    TECHNIQUE_TILED,     /* those for GPUs, by tiles in local memory; vector where there are none */
 };
 
 struct target {
@@ -22,6 +23,10 @@ struct target {
 /* Whether a work-item has vector registers to itself, as on a CPU. Otherwise the device, or its
  * compiler, runs work-items side by side in the lanes of its registers: a GPU, and llvmpipe. */
 int target_has_vectors(const struct target *target);
+
+/* Whether products are to run by tiles in local memory, if the device has room for them: asked for,
+ * or on what is no CPU. */
+int target_prefers_tiles(const struct target *target);
 
 /* Lanes that a work-item of an elementwise kernel should take at once: a power of two up to the
  * tile; 1 for the reference. */

@@ -3,6 +3,7 @@
 #include "layers/layer.h"
 #include "layers/registry.h"
 #include "ops/bias_activation.h"
+#include "ops/conv_tiled.h"
 
 struct convolutional {
     int filters, size, stride, pad, padding, groups;
@@ -92,6 +93,7 @@ enum {
     PACK_BACKWARD,
     BACKWARD_DATA,
     BACKWARD_FILTER,
+    ADD_SPLITS,
     BACKWARD_BIAS,
 };
 
@@ -274,6 +276,29 @@ static void vector_kernels(const struct layer *layer, const struct target *targe
     }
 }
 
+/* Returns 0 where the device has too little for tiles. */
+static int tiled_kernels(const struct layer *layer, const struct target *target, int needs_dx,
+                         struct layer_kernels *out) {
+    const struct convolutional *conv = layer->description;
+    struct conv_problem problem = {.in = layer->inputs[0],
+                                   .out = layer->plan.output,
+                                   .groups = conv->groups,
+                                   .size = conv->size,
+                                   .stride = conv->stride,
+                                   .padding = padding_of(conv)};
+    struct conv_tiles tiles;
+    if (!conv_tiled_choose(&tiles, &problem, target))
+        return 0;
+    struct conv_tiled_specs specs = conv_tiled_specs(&problem, target, &tiles);
+    out->specs[FORWARD] = specs.forward;
+    if (needs_dx)
+        out->specs[BACKWARD_DATA] = specs.backward_data;
+    out->specs[BACKWARD_FILTER] = specs.backward_filter;
+    out->specs[ADD_SPLITS] = specs.add_splits;
+    out->scratch_bytes = specs.scratch_bytes;
+    return 1;
+}
+
 static void describe_work(const struct layer *layer, const struct target *target,
                           struct kernel_spec specs[]) {
     double flops = 2.0 * (double)layer->plan.macs * target->tiling.batch;
@@ -284,6 +309,7 @@ static void describe_work(const struct layer *layer, const struct target *target
     kernel_work(&specs[PACK_BACKWARD], "backward data", 0, 2 * w);
     kernel_work(&specs[BACKWARD_DATA], "backward data", flops, x + y + w);
     kernel_work(&specs[BACKWARD_FILTER], "backward weight", flops, x + y + 2 * w);
+    kernel_work(&specs[ADD_SPLITS], "backward weight", 0, 3 * w);
 }
 
 static void kernels(const struct layer *layer, const struct target *target, int needs_dx,
@@ -292,9 +318,9 @@ static void kernels(const struct layer *layer, const struct target *target, int 
     const struct convolutional *conv = layer->description;
     if (target->technique == TECHNIQUE_REFERENCE)
         reference_kernels(layer, target, needs_dx, out->specs);
-    else
+    else if (!target_prefers_tiles(target) || !tiled_kernels(layer, target, needs_dx, out))
         vector_kernels(layer, target, needs_dx, out);
-    for (int i = PACK_FORWARD; i <= BACKWARD_FILTER; i++) {
+    for (int i = PACK_FORWARD; i <= ADD_SPLITS; i++) {
         if (out->specs[i].file)
             define_problem(&out->specs[i], layer, target);
     }
@@ -319,11 +345,17 @@ static int forward(const struct layer_run *run) {
                   BUFFER(run->parameters[1]), BUFFER(run->y));
 }
 
+static int backward_filter(const struct layer_run *run) {
+    struct kernel *add = run->kernels[ADD_SPLITS];
+    TRY(LAUNCH(run->kernels[BACKWARD_FILTER], BUFFER(run->dy), BUFFER(run->x[0]),
+               BUFFER(add ? run->scratch : run->gradients[0])));
+    return add ? LAUNCH(add, BUFFER(run->scratch), BUFFER(run->gradients[0])) : 0;
+}
+
 static int backward(const struct layer_run *run) {
     TRY(LAUNCH(run->kernels[BACKWARD_BIAS], BUFFER(run->y), BUFFER(run->dy),
                BUFFER(run->gradients[1])));
-    TRY(LAUNCH(run->kernels[BACKWARD_FILTER], BUFFER(run->dy), BUFFER(run->x[0]),
-               BUFFER(run->gradients[0])));
+    TRY(backward_filter(run));
     if (!run->dx[0])
         return 0;
     const struct buffer *weights;

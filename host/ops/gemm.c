@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "cl/blas.h"
+#include "ops/gemm_tiled.h"
 
 /* Whether the vector kernels can run a product: one index must be made of whole vectors. */
 static int fits_vectors(const struct gemm *gemm, int vector) {
@@ -14,6 +15,9 @@ static int fits_vectors(const struct gemm *gemm, int vector) {
 enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *target) {
     if (target->technique == TECHNIQUE_REFERENCE)
         return GEMM_REFERENCE;
+    struct tile tile;
+    if (target_prefers_tiles(target) && gemm_tiled_choose(&tile, gemm, target))
+        return GEMM_TILED;
     if (target->technique == TECHNIQUE_AUTO && !target_has_vectors(target))
         return GEMM_CLBLAST;
     return fits_vectors(gemm, target_vector(target)) ? GEMM_VECTOR : GEMM_REFERENCE;
@@ -99,6 +103,11 @@ struct gemm_specs gemm_specs(const struct gemm *gemm, const struct target *targe
     if (provider == GEMM_REFERENCE) {
         specs.product = kernel_spec("gemm_reference.cl", "gemm", (size_t)gemm->n, (size_t)gemm->m,
                                     gemm->stride_c ? (size_t)gemm->batch : 1);
+        define_problem(&specs.product, gemm);
+    } else if (provider == GEMM_TILED) {
+        struct tile tile;
+        (void)gemm_tiled_choose(&tile, gemm, target); /* as gemm_provider found */
+        specs.product = gemm_tiled_spec(gemm, &tile);
         define_problem(&specs.product, gemm);
     } else if (!gemm->transpose_b) {
         specs.product = lanes_n_spec(gemm, target);

@@ -19,7 +19,7 @@ struct gemm {
     int accumulate;
 };
 
-enum gemm_provider { GEMM_REFERENCE, GEMM_VECTOR, GEMM_CLBLAST };
+enum gemm_provider { GEMM_REFERENCE, GEMM_VECTOR, GEMM_TILED, GEMM_CLBLAST };
 
 /* The provider for a product on a target. */
 enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *target);

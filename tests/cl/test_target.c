@@ -71,6 +71,17 @@ START_TEST(target_reduction_is_a_power_of_two_that_fits_a_work_group) {
 }
 END_TEST
 
+START_TEST(target_prefers_tiles_where_there_is_no_cpu_or_they_are_asked_for) {
+    struct target gpu = make(0, 1, 32, TECHNIQUE_AUTO), cpu = make(1, 1, 32, TECHNIQUE_AUTO);
+    ck_assert(target_prefers_tiles(&gpu));
+    ck_assert(!target_prefers_tiles(&cpu)); /* llvmpipe, too */
+    cpu.technique = TECHNIQUE_TILED;
+    ck_assert(target_prefers_tiles(&cpu));
+    gpu.technique = TECHNIQUE_VECTOR;
+    ck_assert(!target_prefers_tiles(&gpu));
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("target");
     tcase_add_test(tests, target_vector_is_the_cpus_own_up_to_16);
@@ -80,5 +91,6 @@ int main(void) {
     tcase_add_test(tests, target_vector_of_the_reference_is_one);
     tcase_add_test(tests, target_registers_are_few_on_a_cpu_without_avx512);
     tcase_add_test(tests, target_reduction_is_a_power_of_two_that_fits_a_work_group);
+    tcase_add_test(tests, target_prefers_tiles_where_there_is_no_cpu_or_they_are_asked_for);
     return suite_run("cl/target", tests);
 }

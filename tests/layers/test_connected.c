@@ -91,15 +91,19 @@ START_TEST(connected_matches_reference) {
         return;
     check_case(c, TECHNIQUE_REFERENCE, NULL);
     check_case(c, TECHNIQUE_VECTOR, NULL);
+    check_case(c, TECHNIQUE_TILED, NULL);
 }
 END_TEST
 
-/* A GPU's products are CLBlast's, which must take the tiles as they are. */
+/* A GPU's products are ours by tiles in local memory; where it has too little for them, CLBlast's,
+ * which must take the tiles of images as they are. */
 START_TEST(connected_matches_reference_with_the_products_of_a_gpu) {
     if (test_is_small())
         return;
     struct device_info gpu = *device_info(test_device());
     gpu.is_cpu = 0;
+    check_case(&cases[2], TECHNIQUE_AUTO, &gpu);
+    gpu.local_memory = 1024;
     check_case(&cases[2], TECHNIQUE_AUTO, &gpu);
 }
 END_TEST

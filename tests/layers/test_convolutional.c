@@ -6,6 +6,8 @@
 #include "support/suite.h"
 #include "support/tuning.h"
 
+#include "ops/conv_tiled.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +88,7 @@ static void check_case(const struct conv_case *c) {
     if (c->is_large && test_is_small())
         return;
     write_text(text, c);
-    for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_VECTOR; technique++) {
+    for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_TILED; technique++) {
         struct layer_bench bench;
         struct layer_bench_options options = options_of(c, (enum technique)technique);
         layer_bench_open(&bench, text, &options);
@@ -197,7 +199,7 @@ START_TEST(conv_without_the_gradient_of_its_input_matches_reference) {
                                 .activation = ACTIVATION_LINEAR};
     char text[256];
     write_text(text, &c);
-    for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_VECTOR; technique++) {
+    for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_TILED; technique++) {
         struct layer_bench bench;
         struct layer_bench_options options = options_of(&c, (enum technique)technique);
         options.no_dx = 1;
@@ -213,7 +215,7 @@ END_TEST
 
 static void check_by_hand(const char *text, const float picture[25], const float filter[9],
                           const double *want, int count) {
-    for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_VECTOR; technique++) {
+    for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_TILED; technique++) {
         struct layer_bench bench;
         struct layer_bench_options options = {
             .input = {1, 5, 5}, .batch = 1, .technique = (enum technique)technique};
@@ -368,6 +370,125 @@ START_TEST(conv_gives_the_same_with_every_register_tile) {
 }
 END_TEST
 
+/* ---- every tile in local memory gives the same ---- */
+
+/* The least, rows that are no power of two, more columns than there are, and those for large
+ * devices. */
+static const struct {
+    struct tile tile;
+    int splits;
+} tiles[] = {
+    {{4, 4, 4, 2, 2, 1, 2}, 1},     {{8, 16, 4, 4, 8, 2, 4}, 3},   {{12, 8, 3, 3, 2, 2, 1}, 2},
+    {{32, 32, 8, 4, 4, 2, 4}, 7},   {{64, 64, 16, 8, 8, 1, 4}, 1}, {{96, 128, 8, 8, 8, 2, 4}, 99},
+    {{128, 128, 8, 8, 8, 2, 4}, 2},
+};
+
+enum { TILES = sizeof tiles / sizeof *tiles, SMALL_TILES = 4 };
+
+/* Stride 2: phases of pixels, of which some end beyond the picture. */
+static const struct conv_case tiled_cases[] = {
+    {.in = {10, 5, 4},
+     .batch = 19,
+     .tile = 16,
+     .filters = 14,
+     .size = 3,
+     .stride = 1,
+     .padding = 1,
+     .groups = 2,
+     .activation = ACTIVATION_TANH},
+    {.in = {3, 6, 5},
+     .batch = 33,
+     .tile = 4,
+     .filters = 5,
+     .size = 3,
+     .stride = 2,
+     .padding = 2,
+     .groups = 1,
+     .activation = ACTIVATION_RELU},
+};
+
+static void retile(struct layer_bench *bench, const struct conv_case *c, const struct tile *tile,
+                   int splits) {
+    struct conv_problem problem = {
+        c->in, bench->layer.plan.output, c->groups, c->size, c->stride, c->padding};
+    struct conv_tiles all = {*tile, *tile, *tile, splits};
+    struct conv_tiled_specs specs = conv_tiled_specs(&problem, &bench->target, &all);
+    const struct kernel_spec *others[] = {&specs.forward, &specs.backward_data,
+                                          &specs.backward_filter, &specs.add_splits};
+    int found = 0;
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        struct kernel_spec *spec = &bench->kernels.specs[k];
+        for (int i = 0; i < 4 && spec->file; i++) {
+            if (others[i]->file && strcmp(spec->function, others[i]->function) == 0) {
+                retune_as(spec, others[i]);
+                found++;
+            }
+        }
+    }
+    ck_assert_int_eq(found, splits > 1 ? 4 : 3);
+    bench->kernels.scratch_bytes = specs.scratch_bytes;
+}
+
+/* Plans with several splits, so that there is a kernel that adds them, or with one. */
+static void plan_tiled(struct layer_bench *bench, const struct conv_case *c,
+                       struct device_info *device, int splits) {
+    char text[256];
+    struct layer_bench_options options = options_of(c, TECHNIQUE_TILED);
+    *device = *device_info(test_device());
+    device->compute_units = 1000;
+    if (splits == 1)
+        device->allocation_max = 1; /* no room for sums that wait */
+    options.device = device;
+    write_text(text, c);
+    ck_succeeds(layer_bench_infer(bench, text, &options));
+    layer_bench_plan_kernels(bench);
+}
+
+START_TEST(conv_gives_the_same_with_every_tile) {
+    const struct tile *tile = &tiles[_i].tile;
+    if (_i >= SMALL_TILES && !test_takes_large_tiles())
+        return;
+    for (int i = 0; i < 2; i++) {
+        const struct conv_case *c = &tiled_cases[i];
+        struct layer_bench bench;
+        struct device_info device;
+        plan_tiled(&bench, c, &device, tiles[_i].splits);
+        ck_assert(tile_is_legal(tile, device_info(test_device())));
+        retile(&bench, c, tile, tiles[_i].splits);
+        layer_bench_build(&bench);
+        check_forward(&bench, c);
+        check_backward(&bench, c);
+        layer_bench_close(&bench);
+    }
+}
+END_TEST
+
+/* AlexNet's second layer on devices of all sizes, from none. */
+START_TEST(conv_has_legal_tiles_on_every_device_that_has_room_for_any) {
+    const struct conv_problem conv = {{96, 27, 27}, {256, 27, 27}, 2, 5, 1, 2};
+    static const struct device_info devices[] = {
+        {.work_group_max = 64, .local_memory = 16384, .compute_units = 1},
+        {.work_group_max = 128, .local_memory = 32768, .compute_units = 8},
+        {.work_group_max = 256, .local_memory = 32768, .compute_units = 40},
+        {.work_group_max = 1024, .local_memory = 49152, .compute_units = 28},
+    };
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        struct target target = {.tiling = tiling_for_batch(128), .device = devices[i]};
+        struct conv_tiles chosen;
+        ck_assert(conv_tiled_choose(&chosen, &conv, &target));
+        ck_assert(tile_is_legal(&chosen.forward, &devices[i]));
+        ck_assert(tile_is_legal(&chosen.backward_data, &devices[i]));
+        ck_assert(tile_is_legal(&chosen.backward_filter, &devices[i]));
+        ck_assert_int_ge(chosen.splits, 1);
+        target.device.work_group_max = 32;
+        ck_assert(!conv_tiled_choose(&chosen, &conv, &target));
+        target.device = devices[i];
+        target.device.local_memory = 2048;
+        ck_assert(!conv_tiled_choose(&chosen, &conv, &target));
+    }
+}
+END_TEST
+
 /* ---- what does not fit ---- */
 
 START_TEST(conv_that_does_not_fit_says_why) {
@@ -406,6 +527,8 @@ int main(void) {
     tcase_add_test(tests, conv_with_padding_and_stride_2_agrees_with_the_hand_calculation);
     tcase_add_loop_test(tests, conv_gives_the_same_with_every_register_tile, 0,
                         (int)(sizeof register_tiles / sizeof *register_tiles));
+    tcase_add_loop_test(tests, conv_gives_the_same_with_every_tile, 0, TILES);
+    tcase_add_test(tests, conv_has_legal_tiles_on_every_device_that_has_room_for_any);
     tcase_add_test(tests, conv_that_does_not_fit_says_why);
     return suite_run("layers/convolutional", tests);
 }

@@ -7,6 +7,7 @@
 #include "support/tuning.h"
 
 #include "ops/gemm.h"
+#include "ops/gemm_tiled.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,7 +143,7 @@ static void check_product(const char *what, const struct gemm *gemm,
 
 static void check_with(const struct gemm *gemm, const struct target *target,
                        enum gemm_provider provider) {
-    static const char *const names[] = {"reference", "vector", "CLBlast"};
+    static const char *const names[] = {"reference", "vector", "tiled", "CLBlast"};
     char what[128];
     struct gemm_specs specs = gemm_specs(gemm, target, provider);
     (void)snprintf(what, sizeof what, "%s %s%s: %d x %d x %d, %d times: C", names[provider],
@@ -165,6 +166,7 @@ START_TEST(gemm_matches_reference_in_every_form_of_a_connected_layer) {
         return;
     check_forms(&sizes[_i], TECHNIQUE_REFERENCE);
     check_forms(&sizes[_i], TECHNIQUE_VECTOR);
+    check_forms(&sizes[_i], TECHNIQUE_TILED);
 }
 END_TEST
 
@@ -193,7 +195,7 @@ START_TEST(gemm_sums_the_batch_into_one_product_in_every_form) {
                             .stride_a = 40,
                             .stride_b = 64,
                             .accumulate = form == 1};
-        for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_VECTOR; technique++) {
+        for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_TILED; technique++) {
             struct target target = target_of((enum technique)technique, 8);
             check_with(&gemm, &target, gemm_provider(&gemm, &target));
         }
@@ -226,11 +228,69 @@ START_TEST(gemm_provider_follows_technique_and_device) {
     ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_REFERENCE);
     target.technique = TECHNIQUE_AUTO;
     target.device.is_cpu = 0;
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_TILED);
+    target.device.local_memory = 1024; /* less than any tile takes */
     ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_CLBLAST);
     target.device.is_cpu = 1;
     target.device.vector_width = 8;
     ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
     ck_assert_ptr_null(gemm_specs(&gemm, &target, GEMM_CLBLAST).product.file);
+}
+END_TEST
+
+START_TEST(gemm_provider_is_tiled_where_the_device_and_the_batch_allow_it) {
+    struct target target = target_of(TECHNIQUE_TILED, 8);
+    target.device.work_group_max = 64;
+    target.device.local_memory = 16384;
+    struct gemm gemm = {.m = 4, .n = 16, .k = 8, .batch = 2, .stride_b = 128, .stride_c = 64};
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_TILED);
+    target.device.local_memory = 1024; /* less than any tile takes */
+    ck_assert_int_ne(gemm_provider(&gemm, &target), GEMM_TILED);
+    target.device.local_memory = 16384;
+    target.device.work_group_max = 63;
+    ck_assert_int_ne(gemm_provider(&gemm, &target), GEMM_TILED);
+    target.device.work_group_max = 64;
+    gemm.stride_a = 32; /* columns that have no A in common */
+    ck_assert_int_ne(gemm_provider(&gemm, &target), GEMM_TILED);
+}
+END_TEST
+
+/* ---- every tile gives the same ---- */
+
+/* The least, columns in vectors or not, rows that are no power of two, and those for large devices.
+ */
+static const struct tile tiles[] = {
+    {4, 4, 4, 2, 2, 1, 2},     {8, 16, 4, 4, 8, 2, 4},   {12, 8, 3, 3, 2, 2, 1},
+    {32, 32, 8, 4, 4, 2, 4},   {64, 64, 16, 8, 8, 1, 4}, {96, 128, 8, 8, 8, 2, 4},
+    {128, 128, 8, 8, 8, 2, 4},
+};
+
+enum { TILES = sizeof tiles / sizeof *tiles, SMALL_TILES = 4 };
+
+static int vector_is_side_by_side(const struct tile *tile, const struct gemm *gemm) {
+    return gemm_tiled_vector(gemm) % tile->vector == 0;
+}
+
+START_TEST(gemm_gives_the_same_with_every_tile) {
+    /* Rows, columns and terms that end within a tile, and within a step. */
+    static const struct gemm_size tuned[] = {{13, 12, 4, 3, 0}, {70, 20, 32, 5, 1}};
+    struct target target = target_of(TECHNIQUE_TILED, 4);
+    const struct tile *tile = &tiles[_i];
+    if (!tile_is_legal(tile, &target.device) || (_i >= SMALL_TILES && !test_takes_large_tiles()))
+        return;
+    for (int size = 0; size < 2; size++) {
+        if (tuned[size].is_large && test_is_small())
+            continue;
+        struct gemm products[] = {forward_product(&tuned[size]), data_product(&tuned[size]),
+                                  weight_product(&tuned[size])};
+        for (int i = 0; i < 3; i++) {
+            struct gemm_specs specs = gemm_specs(&products[i], &target, GEMM_TILED);
+            struct kernel_spec other = gemm_tiled_spec(&products[i], tile);
+            ck_assert(vector_is_side_by_side(tile, &products[i]));
+            retune_as(&specs.product, &other);
+            check_product("C", &products[i], &specs);
+        }
+    }
 }
 END_TEST
 
@@ -296,6 +356,8 @@ int main(void) {
     tcase_add_test(tests, gemm_sums_the_batch_into_one_product_in_every_form);
     tcase_add_test(tests, gemm_provider_is_the_reference_where_no_vector_fits);
     tcase_add_test(tests, gemm_provider_follows_technique_and_device);
+    tcase_add_test(tests, gemm_provider_is_tiled_where_the_device_and_the_batch_allow_it);
+    tcase_add_loop_test(tests, gemm_gives_the_same_with_every_tile, 0, TILES);
     tcase_add_loop_test(tests, gemm_gives_the_same_with_every_register_tile, 0,
                         (int)(sizeof register_tiles / sizeof *register_tiles));
     return suite_run("ops/gemm", tests);

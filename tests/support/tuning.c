@@ -3,6 +3,7 @@
 #include "support/suite.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void redefine(struct kernel_spec *spec, const char *name, long value) {
@@ -13,6 +14,13 @@ void redefine(struct kernel_spec *spec, const char *name, long value) {
         }
     }
     ck_abort_msg("%s has no %s", spec->function, name);
+}
+
+void retune_as(struct kernel_spec *spec, const struct kernel_spec *other) {
+    memcpy(spec->global, other->global, sizeof spec->global);
+    memcpy(spec->local, other->local, sizeof spec->local);
+    for (int i = 0; i < other->define_count; i++)
+        redefine(spec, other->defines[i].name, strtol(other->defines[i].value, NULL, 10));
 }
 
 size_t blocks(int size, int block) {

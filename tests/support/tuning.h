@@ -7,6 +7,9 @@
 /* Gives a macro that the specification has another value. */
 void redefine(struct kernel_spec *spec, const char *name, long value);
 
+/* Gives it the geometry of another, and that one's macros, which it must have. */
+void retune_as(struct kernel_spec *spec, const struct kernel_spec *other);
+
 /* Blocks that cover a size. */
 size_t blocks(int size, int block);
 

@@ -1,0 +1,80 @@
+#include "ops/tile.h"
+
+/* From the largest, which reads least, to one for 64 work-items. */
+static const struct tile tiles[] = {
+    {128, 128, 8, 8, 8, 2, 4}, {96, 128, 8, 8, 8, 2, 4}, {64, 128, 8, 8, 8, 2, 4},
+    {128, 64, 8, 8, 8, 2, 4},  {64, 64, 8, 8, 8, 2, 4},  {32, 64, 8, 4, 8, 2, 4},
+    {32, 32, 8, 4, 4, 2, 4},
+};
+
+enum { TILES = sizeof tiles / sizeof *tiles };
+
+int tile_items(const struct tile *tile) {
+    return tile->m / tile->rm * (tile->n / tile->rn);
+}
+
+static int divides(int divisor, int number) {
+    return number % divisor == 0;
+}
+
+/* tiled.clh says why. */
+static int has_legal_form(const struct tile *t) {
+    return divides(t->rm, t->m) && divides(t->rn, t->n) && divides(t->vector, t->rn) &&
+           divides(t->vector, t->m) && divides(t->vector, t->k) && t->vector <= 4 &&
+           divides(t->n / t->vector, tile_items(t));
+}
+
+int tile_is_legal(const struct tile *tile, const struct device_info *device) {
+    size_t floats = (size_t)tile->buffers * (size_t)tile->k * (size_t)(tile->m + 4 + tile->n + 4);
+    return has_legal_form(tile) && (size_t)tile_items(tile) <= device->work_group_max &&
+           floats * sizeof(float) <= device->local_memory;
+}
+
+static int64_t blocks(int64_t size, int64_t block) {
+    return (size + block - 1) / block;
+}
+
+/* How long a product takes with a tile, in multiply-adds of a work-item's: what each compute unit
+ * has to do of it, where a number that is fetched and kept costs as much as so many multiply-adds.
+ * Two work-groups a unit hide each other's waiting. */
+static double cost(const struct tile *tile, int64_t rows, int64_t columns, int64_t count,
+                   const struct device_info *device) {
+    enum { FETCH = 16, GROUPS_A_UNIT = 2 };
+    int64_t groups = blocks(rows, tile->m) * blocks(columns, tile->n) * count;
+    int64_t at_once = GROUPS_A_UNIT * (int64_t)(device->compute_units ? device->compute_units : 1);
+    double group = (double)tile->m * tile->n + FETCH * (double)(tile->m + tile->n);
+    return (double)blocks(groups, at_once) * group;
+}
+
+int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count, int vector,
+                const struct device_info *device) {
+    double least = 0;
+    for (int i = 0; i < TILES; i++) {
+        struct tile candidate = tiles[i];
+        if (vector < candidate.vector)
+            candidate.vector = vector;
+        double time = cost(&candidate, rows, columns, count, device);
+        if (tile_is_legal(&candidate, device) && (least == 0 || time < least)) {
+            *tile = candidate;
+            least = time;
+        }
+    }
+    return least > 0;
+}
+
+struct kernel_spec tile_spec(const char *file, const char *function, const struct tile *tile,
+                             int64_t rows, int64_t columns, int64_t count) {
+    size_t items = (size_t)tile_items(tile);
+    struct kernel_spec spec = kernel_spec(file, function, items * (size_t)blocks(rows, tile->m),
+                                          (size_t)blocks(columns, tile->n), (size_t)count);
+    spec.local[0] = items;
+    spec.local[1] = spec.local[2] = 1;
+    kernel_define(&spec, "TUNE_M", tile->m);
+    kernel_define(&spec, "TUNE_N", tile->n);
+    kernel_define(&spec, "TUNE_K", tile->k);
+    kernel_define(&spec, "TUNE_RM", tile->rm);
+    kernel_define(&spec, "TUNE_RN", tile->rn);
+    kernel_define(&spec, "TUNE_BUFFERS", tile->buffers);
+    kernel_define(&spec, "TUNE_VECTOR", tile->vector);
+    return spec;
+}
