@@ -83,8 +83,9 @@ static void keep_best(struct device_limits *best, const struct device_limits *ot
 static void tell_wrong(void *context, const struct finding *finding) {
     const struct device_info *device = context;
     if (!finding->passed)
-        log_warning("device %d: %s %s (%s) is wrong", device->index, finding->layer->name,
-                    finding->result, finding->kernels);
+        log_warning("device %d: %s %s (%s) is wrong", device->index,
+                    finding->layer ? finding->layer->name : "the net's", finding->result,
+                    finding->kernels);
 }
 
 /* A wrong kernel, however fast, has no speed. */

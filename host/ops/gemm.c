@@ -15,8 +15,9 @@ static int fits_vectors(const struct gemm *gemm, int vector) {
 enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *target) {
     if (target->technique == TECHNIQUE_REFERENCE)
         return GEMM_REFERENCE;
+    /* CLBlast knows many GPUs; ours has to be asked for until it was measured on one. */
     struct tile tile;
-    if (target_prefers_tiles(target) && gemm_tiled_choose(&tile, gemm, target))
+    if (target->technique == TECHNIQUE_TILED && gemm_tiled_choose(&tile, gemm, target))
         return GEMM_TILED;
     if (target->technique == TECHNIQUE_AUTO && !target_has_vectors(target))
         return GEMM_CLBLAST;
