@@ -234,9 +234,11 @@ START_TEST(replica_uses_no_listed_kernel_for_input_sum_and_update) {
     const struct kernel_spec adds[] = {add_spec(&target, 4096), add_spec(&plain, 512)};
     const struct kernel_spec solvers[] = {solver_spec(&target, 4096, PARAMETERS_BLOCK),
                                           solver_spec(&plain, 512, PARAMETERS_BLOCK)};
+    /* Where the device's vectors are of one float, the plain kernel is the chosen one. */
+    int kernels = target_vector(&target) > 1 ? 2 : 1;
     check_replica(net, &target, inputs, 1);
-    check_replica(net, &target, adds, 2);
-    check_replica(net, &target, solvers, 2);
+    check_replica(net, &target, adds, kernels);
+    check_replica(net, &target, solvers, kernels);
     net_free(net);
     config_free(config);
 }
