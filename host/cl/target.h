@@ -13,10 +13,13 @@ enum technique {
     TECHNIQUE_VECTOR,    /* our register-tiled ones, on any device */
 };
 
+struct tunings;
+
 struct target {
     struct tiling tiling; /* of a micro-batch */
     enum technique technique;
     struct device_info device;
+    const struct tunings *tunings; /* what was found to be best (cl/tuning.h); NULL: nothing yet */
 };
 
 /* Whether a work-item has vector registers to itself, as on a CPU. Otherwise the device, or its

@@ -119,10 +119,15 @@ int trust_set(const struct layer_kernels *kernels, const struct target *target, 
 
 int trust_choose_kernels(const struct layer *layer, const struct target *target, int needs_dx,
                          enum truth truth_kind, struct layer_kernels *out) {
+    *out = (struct layer_kernels){0};
     layer->type->kernels(layer, target, needs_dx, truth_kind, out);
     if (trust_kernels(out, target))
         return 0;
     struct target plain = *target;
+    if (plain.tunings) { /* wrong as they were tuned, perhaps not otherwise */
+        plain.tunings = NULL;
+        return trust_choose_kernels(layer, &plain, needs_dx, truth_kind, out);
+    }
     plain.technique = TECHNIQUE_REFERENCE;
     *out = (struct layer_kernels){0};
     layer->type->kernels(layer, &plain, needs_dx, truth_kind, out);

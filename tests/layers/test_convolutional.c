@@ -4,7 +4,6 @@
 #include "support/layer_bench.h"
 #include "support/numbers.h"
 #include "support/suite.h"
-#include "support/tuning.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,11 +258,6 @@ END_TEST
 
 /* ---- every register tile gives the same ---- */
 
-struct register_tile {
-    int vector, vectors, block, blocks, span, span_data, depth;
-    int filters, channels, filter_blocks, channel_blocks, tap_rows, tap_columns, run;
-};
-
 /* Not linear, so that what waits between two depths must wait as it is. */
 static const struct conv_case tuned_case = {.in = {10, 5, 4},
                                             .batch = 19,
@@ -275,80 +269,43 @@ static const struct conv_case tuned_case = {.in = {10, 5, 4},
                                             .groups = 2,
                                             .activation = ACTIVATION_TANH};
 
-static void redefine_tile(struct kernel_spec *spec, const struct register_tile *tile) {
-    redefine(spec, "TUNE_VECTOR", tile->vector);
-    redefine(spec, "TUNE_VECTORS", tile->vectors);
-    redefine(spec, "TUNE_BLOCK", tile->block);
-    redefine(spec, "TUNE_BLOCKS", tile->blocks);
-    redefine(spec, "TUNE_DEPTH", tile->depth);
-    redefine(spec, "TUNE_DEPTH_DATA", tile->depth);
-    redefine(spec, "TUNE_FILTER_BLOCKS", tile->filter_blocks);
-    redefine(spec, "TUNE_CHANNEL_BLOCKS", tile->channel_blocks);
-    redefine(spec, "TUNE_TAP_ROWS", tile->tap_rows);
-    redefine(spec, "TUNE_TAP_COLUMNS", tile->tap_columns);
-    redefine(spec, "TUNE_RUN", tile->run);
-    redefine(spec, "TUNE_SPAN", tile->span);
-    redefine(spec, "TUNE_SPAN_DATA", tile->span_data);
-    redefine(spec, "TUNE_FILTERS", tile->filters);
-    redefine(spec, "TUNE_CHANNELS", tile->channels);
-}
-
-/* Each kernel's geometry, as conv_vector.cl says it at the kernel. */
-static void set_geometry(struct kernel_spec *spec, const struct register_tile *tile, int tiles) {
-    const struct conv_case *c = &tuned_case;
-    int groups = c->groups, channels = c->in.c / groups, filters = c->filters / groups;
-    size_t lanes = (size_t)(c->tile / (tile->vector * tile->vectors));
-    size_t geometries[][3] = {
-        {(size_t)tile->block, (size_t)(9 * channels),
-         (size_t)groups * blocks(filters, tile->block)},
-        {lanes, (size_t)c->in.h * blocks(c->in.w, tile->span),
-         (size_t)(tiles * groups) * blocks(filters, tile->block * tile->blocks)},
-        {(size_t)tile->block, (size_t)(9 * filters),
-         (size_t)groups * blocks(channels, tile->block)},
-        {lanes, (size_t)c->in.h * blocks(c->in.w, tile->span_data),
-         (size_t)(tiles * groups) * blocks(channels, tile->block * tile->blocks)},
-        {blocks(3, tile->tap_rows) * blocks(3, tile->tap_columns),
-         blocks(channels, tile->channels * tile->channel_blocks),
-         (size_t)groups * blocks(filters, tile->filters * tile->filter_blocks)},
-    };
-    static const char *const functions[] = {"conv_pack_forward", "conv_forward",
-                                            "conv_pack_backward", "conv_backward_data",
-                                            "conv_backward_filter"};
-    for (int i = 0; i < 5; i++) {
-        if (strcmp(spec->function, functions[i]) == 0) {
-            memcpy(spec->global, geometries[i], sizeof spec->global);
-            return;
-        }
-    }
-    ck_abort_msg("the geometry of %s is not known here", spec->function);
-}
-
-static size_t scratch_bytes(const struct register_tile *tile) {
-    const struct conv_case *c = &tuned_case;
-    int channels = c->in.c / c->groups, filters = c->filters / c->groups;
-    size_t forward = blocks(filters, tile->block) * (size_t)channels;
-    size_t backward = blocks(channels, tile->block) * (size_t)filters;
-    return (size_t)(c->groups * tile->block * 9) * (forward > backward ? forward : backward) *
-           sizeof(float);
-}
-
-static void retune(struct layer_bench *bench, const struct register_tile *tile) {
-    for (int i = 0; i < LAYER_KERNELS_MAX; i++) {
-        struct kernel_spec *spec = &bench->kernels.specs[i];
-        if (!spec->file || strcmp(spec->file, "conv_vector.cl") != 0)
-            continue;
-        redefine_tile(spec, tile);
-        set_geometry(spec, tile, bench->target.tiling.tiles);
-    }
-    bench->kernels.scratch_bytes = scratch_bytes(tile);
-}
+struct register_tile {
+    int vector;
+    const char *result, *filter; /* of forward and backward data, and of backward filter */
+};
 
 static const struct register_tile register_tiles[] = {
-    {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
-    {2, 4, 7, 1, 4, 3, 2, 7, 5, 1, 1, 3, 1, 2},
-    {4, 2, 3, 2, 3, 2, 3, 2, 2, 3, 2, 2, 2, 3},  /* the last blocks are not whole */
-    {16, 1, 8, 3, 9, 9, 9, 9, 7, 2, 2, 4, 4, 9}, /* more of everything than there is */
+    {1, "VECTORS=1 BLOCK=1 BLOCKS=1 SPAN=1 DEPTH=1",
+     "FILTERS=1 CHANNELS=1 TAP_ROWS=1 TAP_COLUMNS=1 RUN=1 FILTER_BLOCKS=1 CHANNEL_BLOCKS=1"},
+    {2, "VECTORS=4 BLOCK=2 BLOCKS=1 SPAN=3 DEPTH=2",
+     "FILTERS=2 CHANNELS=5 TAP_ROWS=3 TAP_COLUMNS=1 RUN=2 FILTER_BLOCKS=1 CHANNEL_BLOCKS=1"},
+    /* the last blocks are not whole */
+    {4, "VECTORS=2 BLOCK=3 BLOCKS=2 SPAN=3 DEPTH=3",
+     "FILTERS=2 CHANNELS=2 TAP_ROWS=2 TAP_COLUMNS=2 RUN=3 FILTER_BLOCKS=3 CHANNEL_BLOCKS=2"},
+    /* more of everything than there is */
+    {16, "VECTORS=1 BLOCK=8 BLOCKS=3 SPAN=9 DEPTH=9",
+     "FILTERS=3 CHANNELS=7 TAP_ROWS=4 TAP_COLUMNS=4 RUN=9 FILTER_BLOCKS=2 CHANNEL_BLOCKS=2"},
 };
+
+/* Has the layer's passes tuned so. */
+static void retune(struct layer_bench *bench, struct tunings *tunings,
+                   const struct register_tile *tile) {
+    layer_bench_plan_kernels(bench);
+    ck_assert_int_eq(bench->kernels.choice_count, 3);
+    for (int i = 0; i < 3; i++) {
+        const struct choice *choice = &bench->kernels.choices[i];
+        struct tuning tuning = tuning_of(choice, choice->defaults, ORIGIN_FULL);
+        (void)snprintf(tuning.values, sizeof tuning.values, "%s",
+                       strcmp(choice->pass, "backward filter") == 0 ? tile->filter : tile->result);
+        ck_succeeds(tunings_set(tunings, &tuning));
+    }
+    bench->target.tunings = tunings;
+    layer_bench_plan_kernels(bench);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_ptr_null(bench->kernels.choices[i].refused);
+        ck_assert_int_eq(bench->kernels.choices[i].origin, ORIGIN_FULL);
+    }
+}
 
 START_TEST(conv_gives_the_same_with_every_register_tile) {
     const struct register_tile *tile = &register_tiles[_i];
@@ -357,14 +314,20 @@ START_TEST(conv_gives_the_same_with_every_register_tile) {
         return;
     write_text(text, &tuned_case);
     struct layer_bench bench;
+    struct tunings *tunings = tunings_create();
+    struct device_info device = *device_info(test_device());
     struct layer_bench_options options = options_of(&tuned_case, TECHNIQUE_VECTOR);
+    ck_assert_ptr_nonnull(tunings);
+    device.is_cpu = tile->vector > 1; /* a CPU's work-items have vectors */
+    device.vector_width = tile->vector;
+    options.device = &device;
     ck_succeeds(layer_bench_infer(&bench, text, &options));
-    layer_bench_plan_kernels(&bench);
-    retune(&bench, tile);
+    retune(&bench, tunings, tile);
     layer_bench_build(&bench);
     check_forward(&bench, &tuned_case);
     check_backward(&bench, &tuned_case);
     layer_bench_close(&bench);
+    tunings_free(tunings);
 }
 END_TEST
 
