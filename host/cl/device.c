@@ -210,6 +210,15 @@ static int create_queues(struct device *device, int is_profiling) {
     return 0;
 }
 
+static int load_tunings(struct device *device) {
+    char key[DEVICE_KEY];
+    device->tunings = tunings_create();
+    if (!device->tunings)
+        return error_no_memory("tunings", 0);
+    device_key(key, &device->info);
+    return store_find_tunings(device->store, key, device->tunings);
+}
+
 static int open_device(struct device **out, struct device_choice choice, int is_profiling) {
     struct device_ids found;
     TRY(find_ids(&found));
@@ -229,6 +238,11 @@ static int open_device(struct device **out, struct device_choice choice, int is_
         return rc;
     }
     device->store = store_open(NULL);
+    rc = load_tunings(device);
+    if (rc < 0) {
+        device_close(device);
+        return rc;
+    }
     *out = device;
     return 0;
 }
@@ -252,6 +266,7 @@ void device_close(struct device *device) {
             (void)queue_finish(queues[i]);
     }
     programs_free(device);
+    tunings_free(device->tunings);
     store_close(device->store);
     if (device->is_counted)
         blas_leave();
@@ -269,6 +284,22 @@ void device_close(struct device *device) {
 
 const struct device_info *device_info(const struct device *device) {
     return &device->info;
+}
+
+void device_key(char key[DEVICE_KEY], const struct device_info *info) {
+    (void)snprintf(key, DEVICE_KEY, "%s\n%s\n%s\n%s", info->platform, info->name, info->driver,
+                   info->version);
+}
+
+struct tunings *device_tunings(const struct device *device) {
+    return device->tunings;
+}
+
+int device_keep_tuning(struct device *device, const struct tuning *tuning) {
+    char key[DEVICE_KEY];
+    device_key(key, &device->info);
+    (void)store_keep_tuning(device->store, key, tuning);
+    return tunings_set(device->tunings, tuning);
 }
 
 uint64_t device_allocated(const struct device *device) {
