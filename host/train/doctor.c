@@ -2,228 +2,19 @@
 
 #include "base/error.h"
 #include "base/progress.h"
-#include "base/rng.h"
 #include "layers/trust.h"
+#include "train/patient.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { SEED = 11, ITERATION = 5, RANDOM_MAX = 1000, EDGES = 96 };
-
-/* Seconds after which a result has been compared enough. */
-static const double budget = 0.25;
-
-/* An array on the host and its buffer; a buffer of its own for each. */
-struct array {
-    float *values;
-    struct buffer *buffer;
-    int64_t count;
-};
-
-/* One layer on the device. */
-struct patient {
+struct examination {
     const struct doctor_options *options;
-    struct device *device;
-    const struct layer *layer;
-    struct target target;
-    struct layer_kernels specs;
-    struct kernel *kernels[LAYER_KERNELS_MAX];
-    struct array x[LAYER_INPUTS_MAX], dx[LAYER_INPUTS_MAX], y, dy;
-    struct array parameters[LAYER_PARAMETERS_MAX], gradients[LAYER_PARAMETERS_MAX];
-    struct array truth, losses, ranks;
-    float *starts[LAYER_PARAMETERS_MAX]; /* gradients before the pass */
-    struct buffer *keep, *scratch;
-    struct layer_run run;
-    struct layer_values values;
-    struct rng rng;
+    struct patient patient;
     int failures;
 };
-
-static int create_array(struct patient *patient, struct array *array, int64_t count, double range) {
-    array->count = count;
-    array->values = malloc((size_t)count * sizeof *array->values);
-    if (!array->values)
-        return error_no_memory("an examination", (size_t)count * sizeof *array->values);
-    for (int64_t i = 0; i < count; i++)
-        array->values[i] = range > 0 ? (float)range * (2 * rng_uniform(&patient->rng) - 1) : NAN;
-    size_t bytes = (size_t)count * sizeof(float);
-    TRY(buffer_create(&array->buffer, patient->device, bytes, "an examination"));
-    return buffer_write(array->buffer, 0, bytes, array->values);
-}
-
-/* The lanes of the padding: no gradient comes back to them. */
-static int clear_padding(struct patient *patient, struct array *array, struct shape shape) {
-    struct tiling tiling = patient->target.tiling;
-    for (int n = tiling.batch; n < tiling.tiles * tiling.tile; n++) {
-        for (int64_t e = 0; e < shape_elements(shape); e++)
-            array->values[tiling_offset(tiling, shape, n, e)] = 0;
-    }
-    return buffer_write(array->buffer, 0, buffer_bytes(array->buffer), array->values);
-}
-
-static int create_kernels(struct patient *patient) {
-    const struct layer *layer = patient->layer;
-    layer->type->kernels(layer, &patient->target, 1, patient->run.truth_kind, &patient->specs);
-    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        if (patient->specs.specs[k].file)
-            TRY(kernel_create(&patient->kernels[k], patient->device, &patient->specs.specs[k]));
-    }
-    return 0;
-}
-
-/* Weights such that sums are about 1, where no activation is flat. */
-static int create_parameters(struct patient *patient) {
-    const struct layer_plan *plan = &patient->layer->plan;
-    for (int p = 0; p < plan->parameter_count; p++) {
-        int64_t count = parameter_elements(&plan->parameters[p]);
-        int64_t terms = count / plan->parameters[p].sizes[0];
-        TRY(create_array(patient, &patient->parameters[p], count,
-                         terms > 1 ? 3 / sqrt((double)terms) : 1));
-        TRY(create_array(patient, &patient->gradients[p], count, 1));
-        size_t bytes = (size_t)count * sizeof(float);
-        patient->starts[p] = malloc(bytes);
-        if (!patient->starts[p])
-            return error_no_memory("an examination", bytes);
-        memcpy(patient->starts[p], patient->gradients[p].values, bytes);
-        patient->values.parameters[p] = patient->parameters[p].values;
-        patient->values.gradients[p] = patient->starts[p];
-        patient->run.parameters[p] = patient->parameters[p].buffer;
-        patient->run.gradients[p] = patient->gradients[p].buffer;
-    }
-    return 0;
-}
-
-static int create_truth(struct patient *patient) {
-    struct tiling tiling = patient->target.tiling;
-    int64_t padded = (int64_t)tiling.tiles * tiling.tile, classes = patient->layer->plan.output.c;
-    int is_labels = patient->run.truth_kind == TRUTH_LABELS;
-    TRY(create_array(patient, &patient->losses, padded, 0));
-    TRY(create_array(patient, &patient->ranks, padded, 0));
-    TRY(create_array(patient, &patient->truth, is_labels ? padded : padded * classes, 1));
-    int32_t *labels = (int32_t *)patient->truth.values;
-    for (int64_t n = 0; is_labels && n < padded; n++)
-        labels[n] = (int32_t)rng_below(&patient->rng, (uint32_t)classes);
-    patient->values.labels = is_labels ? labels : NULL;
-    patient->values.truth = is_labels ? NULL : patient->truth.values;
-    patient->run.truth = patient->truth.buffer;
-    patient->run.losses = patient->losses.buffer;
-    patient->run.ranks = patient->ranks.buffer;
-    return buffer_write(patient->truth.buffer, 0, buffer_bytes(patient->truth.buffer), labels);
-}
-
-static int create_activations(struct patient *patient) {
-    const struct layer *layer = patient->layer;
-    struct tiling tiling = patient->target.tiling;
-    int64_t outputs = tiling_elements(tiling, layer->plan.output);
-    for (int i = 0; i < layer->type->input_count; i++) {
-        int64_t inputs = tiling_elements(tiling, layer->inputs[i]);
-        TRY(create_array(patient, &patient->x[i], inputs, 1));
-        TRY(create_array(patient, &patient->dx[i], inputs, 0));
-        patient->run.x[i] = patient->x[i].buffer;
-        patient->run.dx[i] = patient->dx[i].buffer;
-        patient->values.x[i] = (struct tensor){patient->x[i].values, tiling, layer->inputs[i]};
-    }
-    TRY(create_array(patient, &patient->y, outputs, 0));
-    TRY(create_array(patient, &patient->dy, outputs, 1));
-    TRY(clear_padding(patient, &patient->dy, layer->plan.output));
-    patient->run.y = patient->y.buffer;
-    patient->run.dy = patient->dy.buffer;
-    patient->values.y = (struct tensor){patient->y.values, tiling, layer->plan.output};
-    patient->values.dy = (struct tensor){patient->dy.values, tiling, layer->plan.output};
-    size_t keep = layer->plan.keep_bytes * (size_t)tiling.tiles * (size_t)tiling.tile;
-    if (keep)
-        TRY(buffer_create(&patient->keep, patient->device, keep, "an examination"));
-    if (patient->specs.scratch_bytes)
-        TRY(buffer_create(&patient->scratch, patient->device, patient->specs.scratch_bytes,
-                          "scratch memory"));
-    patient->run.keep = patient->keep;
-    patient->run.scratch = patient->scratch;
-    return layer->plan.is_loss ? create_truth(patient) : 0;
-}
-
-static void free_array(struct array *array) {
-    buffer_free(array->buffer);
-    free(array->values);
-}
-
-static void discharge(struct patient *patient) {
-    struct array *arrays[] = {&patient->x[0],
-                              &patient->x[1],
-                              &patient->dx[0],
-                              &patient->dx[1],
-                              &patient->y,
-                              &patient->dy,
-                              &patient->parameters[0],
-                              &patient->parameters[1],
-                              &patient->gradients[0],
-                              &patient->gradients[1],
-                              &patient->truth,
-                              &patient->losses,
-                              &patient->ranks};
-    (void)device_finish(patient->device);
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-        free_array(arrays[i]);
-    for (int p = 0; p < LAYER_PARAMETERS_MAX; p++)
-        free(patient->starts[p]);
-    for (int k = 0; k < LAYER_KERNELS_MAX; k++)
-        kernel_free(patient->kernels[k]);
-    buffer_free(patient->keep);
-    buffer_free(patient->scratch);
-}
-
-/* ---- comparing ---- */
-
-/* Which of `count` to look at: the ends and the middle first, then at random. */
-static int64_t choose(struct patient *patient, int64_t i, int64_t count) {
-    const int64_t ends[] = {0, count - 1, count / 2, 1 % count};
-    return i < 4 ? ends[i] : (int64_t)rng_below(&patient->rng, (uint32_t)count);
-}
-
-/* An image: the first and the last, and both sides of where the first tile ends. */
-static int choose_image(struct patient *patient, int64_t i) {
-    struct tiling tiling = patient->target.tiling;
-    const int edges[] = {0, tiling.batch - 1, tiling.tile - 1, tiling.tile};
-    int n = i < EDGES ? edges[i % 4] : (int)rng_below(&patient->rng, (uint32_t)tiling.batch);
-    return n < tiling.batch ? n : tiling.batch - 1;
-}
-
-static struct result_index choose_index(struct patient *patient, struct result_index kind,
-                                        struct shape shape, int64_t count, int64_t i) {
-    kind.n = choose_image(patient, i);
-    if (kind.result == RESULT_GRADIENT) {
-        kind.n = 0;
-        kind.at = choose(patient, i, count);
-    } else if (kind.result != RESULT_LOSS && kind.result != RESULT_RANK) {
-        /* The corners of the first, the last and other channels. */
-        int64_t c = choose(patient, i < EDGES ? i / 16 : i, shape.c);
-        int64_t h = i < EDGES ? (i / 8 % 2) * (shape.h - 1) : choose(patient, i, shape.h);
-        int64_t w = i < EDGES ? (i / 4 % 2) * (shape.w - 1) : choose(patient, i, shape.w);
-        kind.at = (c * shape.h + h) * shape.w + w;
-    }
-    return kind;
-}
-
-static double result_value(const struct patient *patient, const struct array *array,
-                           struct shape shape, struct result_index index) {
-    if (index.result == RESULT_GRADIENT)
-        return (double)array->values[index.at];
-    if (index.result == RESULT_LOSS)
-        return (double)array->values[index.n];
-    if (index.result == RESULT_RANK)
-        return ((const int32_t *)array->values)[index.n];
-    return (double)array->values[tiling_offset(patient->target.tiling, shape, index.n, index.at)];
-}
-
-/* Error in units of what is allowed; a NaN is infinitely wrong. */
-static double excess(double got, struct element want) {
-    double error = fabs(got - want.value);
-    if (error <= 0)
-        return 0;
-    return isfinite(error) && want.tolerance > 0 ? error / want.tolerance : INFINITY;
-}
 
 static void list_kernels(const struct patient *patient, const char *pass, char *text, size_t size) {
     size_t used = 0;
@@ -241,119 +32,82 @@ static void list_kernels(const struct patient *patient, const char *pass, char *
     }
 }
 
-static void report(struct patient *patient, struct finding *finding) {
-    finding->layer = patient->layer;
+static void report(struct examination *self, struct finding *finding) {
+    finding->layer = self->patient.layer;
     finding->passed = !finding->message && finding->not_written == 0 && finding->worst <= 1;
-    patient->failures += !finding->passed;
-    patient->options->found(patient->options->context, finding);
+    self->failures += !finding->passed;
+    self->options->found(self->options->context, finding);
 }
 
-/* Padding included: what comes after reads it, and a NaN there would spread. */
-static int64_t count_not_finite(const struct array *array) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < array->count; i++)
-        count += !isfinite(array->values[i]);
-    return count;
-}
-
-static int compare(struct patient *patient, struct array *array, struct shape shape,
+static int compare(struct examination *self, struct array *array, struct shape shape,
                    struct result_index kind, const char *result, const char *pass) {
-    TRY(buffer_read(array->buffer, 0, buffer_bytes(array->buffer), array->values));
-    if (patient->options->disturb)
-        patient->options->disturb(patient->options->context, kind.result, array->values,
-                                  array->count);
+    struct comparison comparison;
     struct finding finding = {.result = result};
-    list_kernels(patient, pass, finding.kernels, sizeof finding.kernels);
-    if (kind.result != RESULT_RANK)
-        finding.not_written = count_not_finite(array);
-    double started = clock_seconds();
-    for (int64_t i = 0; i < RANDOM_MAX + EDGES; i++) {
-        if (i >= 16 && clock_seconds() - started > budget)
-            break;
-        struct result_index index = choose_index(patient, kind, shape, array->count, i);
-        struct element want = patient->layer->type->reference(&patient->values, index);
-        double got = result_value(patient, array, shape, index);
-        finding.worst = fmax(finding.worst, excess(got, want));
-        finding.compared++;
-    }
-    report(patient, &finding);
+    TRY(patient_compare(&comparison, &self->patient, array, shape, kind));
+    finding.compared = comparison.compared;
+    finding.not_written = comparison.not_written;
+    finding.worst = comparison.worst;
+    list_kernels(&self->patient, pass, finding.kernels, sizeof finding.kernels);
+    report(self, &finding);
     return 0;
 }
 
-static int compare_all(struct patient *patient) {
+static int compare_all(struct examination *self) {
+    struct patient *patient = &self->patient;
     const struct layer *layer = patient->layer;
     struct shape out = layer->plan.output;
-    TRY(compare(patient, &patient->y, out, (struct result_index){.result = RESULT_OUTPUT},
-                "forward", "forward"));
+    TRY(compare(self, &patient->y, out, (struct result_index){.result = RESULT_OUTPUT}, "forward",
+                "forward"));
     if (layer->plan.is_loss) {
-        TRY(compare(patient, &patient->losses, out, (struct result_index){.result = RESULT_LOSS},
+        TRY(compare(self, &patient->losses, out, (struct result_index){.result = RESULT_LOSS},
                     "losses", "forward"));
-        TRY(compare(patient, &patient->ranks, out, (struct result_index){.result = RESULT_RANK},
+        TRY(compare(self, &patient->ranks, out, (struct result_index){.result = RESULT_RANK},
                     "ranks", "forward"));
     }
     TRY(layer->type->backward(&patient->run));
     for (int i = 0; i < layer->type->input_count; i++)
-        TRY(compare(patient, &patient->dx[i], layer->inputs[i],
+        TRY(compare(self, &patient->dx[i], layer->inputs[i],
                     (struct result_index){.result = RESULT_INPUT_GRADIENT, .which = i},
                     "backward data", "backward data"));
     static const char *const passes[LAYER_PARAMETERS_MAX] = {"backward weight", "backward bias"};
     assert(layer->plan.parameter_count <= LAYER_PARAMETERS_MAX);
     for (int p = 0; p < layer->plan.parameter_count; p++)
-        TRY(compare(patient, &patient->gradients[p], out,
+        TRY(compare(self, &patient->gradients[p], out,
                     (struct result_index){.result = RESULT_GRADIENT, .which = p}, passes[p],
                     passes[p]));
     return 0;
-}
-
-static int examine(struct patient *patient) {
-    TRY(create_kernels(patient));
-    TRY(create_parameters(patient));
-    TRY(create_activations(patient));
-    TRY(patient->layer->type->forward(&patient->run));
-    return compare_all(patient);
 }
 
 /* Returns failures, or an error. What was found of the kernels goes into the list of those that are
  * not to be used. */
 static int examine_kernels(const struct net *net, struct device *device, int i,
                            const struct doctor_options *options) {
-    struct patient patient = {
-        .options = options,
-        .device = device,
-        .layer = &net->nodes[i].layer,
-        .target = {.tiling = tiling_for_batch(net_micro_batch(net)),
-                   .technique = options->technique,
-                   .device = *device_info(device)},
-        .rng = rng_start(SEED, RNG_SHUFFLE, (uint32_t)i, 0),
-    };
-    int count = patient.target.tiling.batch;
-    enum truth truth = net_loss(net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS;
-    patient.run = (struct layer_run){.layer = patient.layer,
-                                     .target = &patient.target,
-                                     .device = device,
-                                     .kernels = patient.kernels,
-                                     .is_training = 1,
-                                     .seed = SEED,
-                                     .iteration = ITERATION,
-                                     .index = (uint32_t)i,
-                                     .count = count,
-                                     .truth_kind = truth,
-                                     .gradient_scale = 1.0F / (float)count};
-    patient.values = (struct layer_values){.layer = patient.layer,
-                                           .seed = SEED,
-                                           .iteration = ITERATION,
-                                           .index = (uint32_t)i,
-                                           .gradient_scale = 1.0 / count};
-    int rc = examine(&patient);
+    struct examination self = {.options = options};
+    const struct target target = {.tiling = tiling_for_batch(net_micro_batch(net)),
+                                  .technique = options->technique,
+                                  .device = *device_info(device),
+                                  .tunings = device_tunings(device)};
+    const struct patient_options how = {
+        .index = (uint32_t)i,
+        .truth_kind = net_loss(net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS,
+        .needs_dx = 1,
+        .disturb = options->disturb,
+        .context = options->context};
+    struct patient *patient = &self.patient;
+    int rc = patient_open(patient, device, &net->nodes[i].layer, &target, &how);
+    if (rc == 0)
+        rc = patient->layer->type->forward(&patient->run);
+    if (rc == 0)
+        rc = compare_all(&self);
     if (rc == ERROR_DEVICE) {
         struct finding finding = {.result = "all", .message = error_message()};
-        report(&patient, &finding);
+        report(&self, &finding);
         rc = 0;
     }
     if (rc == 0)
-        rc = trust_set(&patient.specs, &patient.target, patient.failures == 0);
-    discharge(&patient);
-    return rc < 0 ? rc : patient.failures;
+        rc = trust_set(&patient->specs, &patient->target, self.failures == 0);
+    patient_close(patient);
+    return rc < 0 ? rc : self.failures;
 }
 
 /* Where the chosen kernels are wrong, the plain ones, which then take their place, too. */
