@@ -100,9 +100,9 @@ static int create_entry(struct program **out, const char *file, const char *opti
 
 /* Names all that a compiled program depends on: in full, but for the texts. */
 static void write_key(char key[KEY_MAX], const struct device *device, const struct program *entry) {
-    const struct device_info *info = &device->info;
-    (void)snprintf(key, KEY_MAX, "%s\n%s\n%s\n%s\n%s %016" PRIx64 "\n%s", info->platform,
-                   info->name, info->driver, info->version, entry->file,
+    char name[DEVICE_KEY];
+    device_key(name, &device->info);
+    (void)snprintf(key, KEY_MAX, "%s\n%s %016" PRIx64 "\n%s", name, entry->file,
                    kernel_text_hash(entry->file), entry->options);
 }
 

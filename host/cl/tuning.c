@@ -37,7 +37,15 @@ static struct tuning *find_row(const struct tunings *tunings, const char *kernel
     return NULL;
 }
 
+static int is_current(const struct tuning *tuning) {
+    char file[TUNING_PROBLEM];
+    (void)snprintf(file, sizeof file, "%.*s", (int)strcspn(tuning->values, " "), tuning->values);
+    return kernel_text(file) && (tuning->source == 0 || tuning->source == kernel_text_hash(file));
+}
+
 int tunings_set(struct tunings *tunings, const struct tuning *tuning) {
+    if (!is_current(tuning))
+        return 0;
     struct tuning *row = find_row(tunings, tuning->kernel, tuning->problem);
     if (!row && tunings->count == tunings->room) {
         int room = tunings->room ? 2 * tunings->room : 32;
@@ -167,12 +175,6 @@ const struct choice *tuning_choose(struct choice *ways, int count, const struct 
     }
     taken->is_taken = 1;
     return taken;
-}
-
-int tuning_is_current(const struct tuning *tuning) {
-    char file[TUNING_PROBLEM];
-    (void)snprintf(file, sizeof file, "%.*s", (int)strcspn(tuning->values, " "), tuning->values);
-    return kernel_text(file) && (tuning->source == 0 || tuning->source == kernel_text_hash(file));
 }
 
 void tuning_define(struct kernel_spec *spec, const struct space *space, const int values[]) {

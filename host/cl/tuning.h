@@ -83,7 +83,8 @@ struct tunings;
 struct tunings *tunings_create(void);
 void tunings_free(struct tunings *tunings);
 
-/* Adds a row, in place of what the table has for its kernel and problem. */
+/* Adds a row, in place of what the table has for its kernel and problem. One that was found of
+ * another text of its kernels' file than there is now says nothing, and is left out. */
 int tunings_set(struct tunings *tunings, const struct tuning *tuning);
 
 int tunings_count(const struct tunings *tunings);
@@ -91,9 +92,6 @@ const struct tuning *tunings_at(const struct tunings *tunings, int i);
 
 /* The row for a choice's kernel and problem; NULL: none. */
 const struct tuning *tunings_find(const struct tunings *tunings, const struct choice *choice);
-
-/* Whether a row is of a kernel's text as it is now. */
-int tuning_is_current(const struct tuning *tuning);
 
 /* Chooses one of `count` > 0 ways to compute a pass, of which the operation, pass, space, defaults
  * and most are given: the one that the target's tunings name, else the first. The problem is what
