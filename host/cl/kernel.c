@@ -14,6 +14,7 @@ struct kernel {
     char label[128]; /* for traces */
     size_t global[3], local[3];
     double seconds; /* of its launches, when profiling */
+    int is_mute;
 };
 
 struct kernel_spec kernel_spec(const char *file, const char *function, size_t global0,
@@ -93,6 +94,10 @@ void kernel_reset_time(struct kernel *kernel) {
     kernel->seconds = 0;
 }
 
+void kernel_mute(struct kernel *kernel, int is_mute) {
+    kernel->is_mute = is_mute;
+}
+
 void kernel_add_time(struct kernel *kernel, double seconds) {
     kernel->seconds += seconds;
 }
@@ -104,6 +109,8 @@ const char *kernel_name(const struct kernel *kernel) {
 static cl_int set_arguments(struct kernel *kernel, const struct kernel_argument *arguments,
                             size_t count) {
     cl_int code = CL_SUCCESS;
+    if (kernel->is_mute)
+        return 0;
     for (size_t i = 0; code == CL_SUCCESS && i < count; i++) {
         const struct kernel_argument *a = &arguments[i];
         if (a->value)

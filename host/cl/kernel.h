@@ -84,6 +84,9 @@ int kernel_launch_beside(struct kernel *kernel, const struct mark *after, struct
 double kernel_seconds(const struct kernel *kernel);
 void kernel_reset_time(struct kernel *kernel);
 
+/* Has launches do nothing, to time what else a pass launches, or has them work again. */
+void kernel_mute(struct kernel *kernel, int is_mute);
+
 /* The text of a file of kernels_cl/, which must be there. */
 const char *kernel_text(const char *file);
 

@@ -159,31 +159,36 @@ static void replace_pass(struct layer_kernels *kernels, const struct layer_kerne
         kernels->scratch_bytes = others->scratch_bytes;
 }
 
-/* Replaces the passes that have kernels listed as wrong by another target's. */
-static int replace_wrong(const struct layer *layer, const struct target *target, int needs_dx,
-                         enum truth truth_kind, struct layer_kernels *kernels) {
-    struct layer_kernels others = {0};
-    int replaced = 0;
-    layer->type->kernels(layer, target, needs_dx, truth_kind, &others);
+/* Whether one of a pass's kernels is listed. */
+static int has_listed(const struct layer_kernels *kernels, const char *pass,
+                      const struct target *target) {
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
         const struct kernel_spec *spec = &kernels->specs[k];
-        if (!spec->pass || !trust_is_kernel(spec) || trust_kernel(spec, target) ||
-            is_same(spec, &others.specs[k], target))
-            continue;
-        replace_pass(kernels, &others, spec->pass);
-        replaced++;
+        if (is_of_pass(spec, pass) && trust_is_kernel(spec) && !trust_kernel(spec, target))
+            return 1;
     }
-    return replaced;
+    return 0;
 }
 
 int trust_replace(const struct layer *layer, const struct target *target, int needs_dx,
                   enum truth truth_kind, struct layer_kernels *kernels) {
-    struct target plain = *target;
-    plain.tunings = NULL; /* wrong as they were tuned, perhaps not otherwise */
-    int replaced =
-        target->tunings ? replace_wrong(layer, &plain, needs_dx, truth_kind, kernels) : 0;
-    plain.technique = TECHNIQUE_REFERENCE;
-    return replaced + replace_wrong(layer, &plain, needs_dx, truth_kind, kernels);
+    struct target others = *target;
+    struct layer_kernels by_default = {0}, plain = {0};
+    int replaced = 0;
+    others.tunings = NULL; /* wrong as they were tuned, perhaps not otherwise */
+    layer->type->kernels(layer, &others, needs_dx, truth_kind, &by_default);
+    others.technique = TECHNIQUE_REFERENCE;
+    layer->type->kernels(layer, &others, needs_dx, truth_kind, &plain);
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        const struct kernel_spec *spec = &kernels->specs[k];
+        if (!spec->pass || !trust_is_kernel(spec) || trust_kernel(spec, target) ||
+            is_same(spec, &plain.specs[k], target))
+            continue;
+        const char *pass = spec->pass;
+        replace_pass(kernels, has_listed(&by_default, pass, target) ? &plain : &by_default, pass);
+        replaced++;
+    }
+    return replaced;
 }
 
 int trust_choose_kernels(const struct layer *layer, const struct target *target, int needs_dx,
