@@ -43,7 +43,7 @@ struct kernel_spec add_spec(const struct target *target, size_t floats) {
 }
 
 struct kernel_spec solver_spec(const struct target *target, size_t floats, int block) {
-    int vector = target_vector(target);
+    int vector = target_flat_vector(target);
     struct kernel_spec spec =
         kernel_spec("solver.cl", "solver_update", floats / (size_t)vector, 1, 1);
     kernel_define(&spec, "T", TILE_MAX);
