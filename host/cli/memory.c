@@ -1,6 +1,7 @@
 #include "cli/memory.h"
 
 #include "base/error.h"
+#include "cl/tuning.h"
 #include "data/dataset.h"
 #include "layers/part.h"
 #include "train/exchange_choice.h"
@@ -49,6 +50,8 @@ static int plan_row(struct memory_report *report, const struct net *net, int i,
     row->replicas = count_same(choices, report->count, choices[i].index);
     if (own.ranks)
         TRY(net_part_back(&row->back, net, i, own.ranks));
+    TRY(device_find_tunings(&row->tunings, &row->device));
+    own.tunings = row->tunings;
     return memory_fit(&row->fit, net, &row->device, &own,
                       own.ranks ? even + (more > 0) : row->samples, report->least, row->replicas);
 }
@@ -65,6 +68,7 @@ static int keep_step(struct memory_report *report, const struct net *net,
     for (int i = 0; i < report->count; i++) {
         struct memory_row *row = &report->rows[i];
         own.rank = i;
+        own.tunings = row->tunings;
         row->fit.micro_batch = own.micro_batch;
         row->fit.subdivisions = (row->samples + own.micro_batch - 1) / own.micro_batch;
         TRY(memory_needs(&row->fit.needs, net, &row->device, &own));
@@ -119,8 +123,10 @@ int memory_report_create(struct memory_report *report, const struct net *net, co
 }
 
 void memory_report_free(struct memory_report *report) {
-    for (int i = 0; report->rows && i < report->count; i++)
+    for (int i = 0; report->rows && i < report->count; i++) {
         net_part_free(&report->rows[i].back);
+        tunings_free(report->rows[i].tunings);
+    }
     free(report->rows);
     *report = (struct memory_report){0};
 }

@@ -9,9 +9,10 @@
 
 struct memory_needs_options {
     enum technique technique;
-    int is_training;    /* 0: forward only */
-    int input_gradient; /* the gradient of the data too */
-    int micro_batch;    /* the most samples of a pass; 0: the net's */
+    const struct tunings *tunings; /* of the device; NULL: none */
+    int is_training;               /* 0: forward only */
+    int input_gradient;            /* the gradient of the data too */
+    int micro_batch;               /* the most samples of a pass; 0: the net's */
     enum truth truth_kind;
     int is_floats;           /* samples come as floats, not as bytes of frames */
     int mean_by_pixel;       /* a mean for each pixel of a frame */
