@@ -256,12 +256,13 @@ static json_t *outputs_json(const struct net *back) {
 static json_t *row_json(const struct memory_row *row) {
     const struct memory_fit *fit = &row->fit;
     json_t *object = json_pack(
-        "{s:i, s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:I, s:s, s:I, s:I}", "index", row->choice.index,
-        "part", row->choice.part, "parts", row->choice.parts > 1 ? row->choice.parts : 1, "name",
-        row->device.name, "samples", row->samples, "subdivisions", fit->subdivisions, "micro_batch",
-        fit->micro_batch, "replicas", row->replicas, "largest", (json_int_t)fit->needs.largest,
-        "largest_name", fit->needs.largest_name, "largest_allocation",
-        (json_int_t)row->device.allocation_max, "global_memory",
+        "{s:i, s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:s, s:I, s:I}", "index",
+        row->choice.index, "part", row->choice.part, "parts",
+        row->choice.parts > 1 ? row->choice.parts : 1, "name", row->device.name, "samples",
+        row->samples, "subdivisions", fit->subdivisions, "micro_batch", fit->micro_batch,
+        "replicas", row->replicas, "live_activations", (json_int_t)fit->needs.live, "largest",
+        (json_int_t)fit->needs.largest, "largest_name", fit->needs.largest_name,
+        "largest_allocation", (json_int_t)row->device.allocation_max, "global_memory",
         (json_int_t)row->device.global_memory);
     for (int k = 0; object && k < KINDS; k++)
         (void)json_object_set_new(object, kinds[k].key,

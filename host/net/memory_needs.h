@@ -29,6 +29,7 @@ struct memory_needs {
     uint64_t parameters, gradients, velocity;
     uint64_t multipliers; /* of learning rate and decay */
     uint64_t activations; /* those whose lifetimes do not meet share memory */
+    uint64_t live;        /* of those: what is wanted at once, below which no plan gets */
     uint64_t scratch;     /* one layer's at a time */
     uint64_t staging;     /* two micro-batches of samples, views and truths; the mean */
     uint64_t results;     /* losses and ranks */
