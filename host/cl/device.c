@@ -3,6 +3,7 @@
 #include "cl/blas.h"
 #include "cl/internal.h"
 #include "cl/limits_override.h"
+#include "cl/source.h"
 #include "cl/store.h"
 
 #include <stdio.h>
@@ -212,6 +213,7 @@ static int load_tunings(struct device *device) {
     device->tunings = tunings_create();
     if (!device->tunings)
         return error_no_memory("tunings", 0);
+    TRY(tuning_file_add_shipped(device, shipped_tunings));
     device_key(key, &device->info);
     return store_find_tunings(device->store, key, device->tunings);
 }
