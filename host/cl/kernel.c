@@ -109,8 +109,6 @@ const char *kernel_name(const struct kernel *kernel) {
 static cl_int set_arguments(struct kernel *kernel, const struct kernel_argument *arguments,
                             size_t count) {
     cl_int code = CL_SUCCESS;
-    if (kernel->is_mute)
-        return 0;
     for (size_t i = 0; code == CL_SUCCESS && i < count; i++) {
         const struct kernel_argument *a = &arguments[i];
         if (a->value)
@@ -127,6 +125,8 @@ static int launch_failed(const struct kernel *kernel, cl_int code) {
 }
 
 int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments, size_t count) {
+    if (kernel->is_mute)
+        return 0;
     cl_int code = set_arguments(kernel, arguments, count);
     struct device *device = kernel->device;
     cl_event event = NULL;
