@@ -3,6 +3,7 @@
 #include "cl/blas.h"
 #include "cl/internal.h"
 #include "cl/limits_override.h"
+#include "cl/source.h"
 #include "cl/store.h"
 
 #include <stdio.h>
@@ -212,6 +213,7 @@ static int load_tunings(struct tunings **out, const struct device_info *info, st
     *out = tunings_create();
     if (!*out)
         return error_no_memory("tunings", 0);
+    TRY(tuning_file_add_shipped(*out, info, shipped_tunings));
     device_key(key, info);
     return store_find_tunings(store, key, *out);
 }

@@ -174,6 +174,10 @@ START_TEST(cli_train_tunes_first_what_is_not_known_yet) {
     ck_assert_ptr_null(strstr(again.output, "were tuned"));
     free(again.output);
     expect("tune conv.cfg --tune off --list", 0, "quick");
+    ck_assert(exists("tuned/tunings.tsv"));
+    expect("train --resume tuned --iterations 3", 0, "going on from iteration 2");
+    write_file("tuned/tunings.tsv", "no tunings");
+    expect("train --resume tuned --iterations 4", 2, "tuned/tunings.tsv:1: ");
     expect("train conv.cfg --tune some", 2, "--tune: 'some' is none of off, quick, full");
     ck_assert_int_eq(setenv("CLNET_TUNE", "much", 1), 0);
     expect("train conv.cfg", 2, "CLNET_TUNE: 'much' is none of off, quick, full");
@@ -373,7 +377,7 @@ START_TEST(cli_bench_compares_an_earlier_result_with_now) {
     write_tiny();
     expect("bench tiny.cfg --devices 0 --repetitions 1 --json 2> /dev/null > now.json; "
            "$CLNET bench tiny.cfg --devices 0 --repetitions 1 --compare now.json",
-           0, " now | faster |");
+           0, "faster |\n|---|");
     expect("bench tiny.cfg --devices 0 --repetitions 1 --batch 3 --compare now.json", 0,
            "different configs or batches");
 }

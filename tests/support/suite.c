@@ -28,7 +28,7 @@ static int move_cache(char *folder) {
     return mkdtemp(folder) && setenv("CLNET_TUNE", "off", 1) == 0 &&
            setenv("POCL_CACHE_DIR", pocl, 0) == 0 &&
            setenv("MESA_SHADER_CACHE_DIR", kept, 0) == 0 &&
-           setenv("XDG_CACHE_HOME", folder, 1) == 0;
+           setenv("XDG_CACHE_HOME", folder, 1) == 0 && unsetenv("CLNET_STORE") == 0;
 }
 
 int suite_run(const char *name, TCase *tests) {
