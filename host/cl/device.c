@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PLATFORMS_MAX = 64, DEVICES_MAX = 256 };
 
@@ -90,6 +91,19 @@ static int query_sub_devices(cl_device_id id) {
     return 0;
 }
 
+/* OpenCL tells the size of one cache, and not which. A CPU that is a device is the host's. */
+static void query_caches(struct device_info *info) {
+#if defined(_SC_LEVEL1_DCACHE_SIZE) && defined(_SC_LEVEL2_CACHE_SIZE)
+    static const int names[] = {_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE};
+    for (int i = 0; info->is_cpu && i < 2; i++) {
+        long bytes = sysconf(names[i]);
+        info->cache[i] = bytes > 0 ? (size_t)bytes : 0;
+    }
+#else
+    (void)info;
+#endif
+}
+
 static int query(struct device_info *out, cl_device_id id, int index) {
     struct device_info info = {.index = index, .kind = "other"};
     query_text(id, CL_DEVICE_NAME, info.name);
@@ -119,6 +133,8 @@ static int query(struct device_info *out, cl_device_id id, int index) {
     info.local_memory = QUERY(id, CL_DEVICE_LOCAL_MEM_SIZE, cl_ulong);
     info.allocation_max = QUERY(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, cl_ulong);
     info.alignment = (size_t)QUERY(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, cl_uint) / 8;
+
+    query_caches(&info);
 
     size_t length = 0;
     if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &length) == CL_SUCCESS && length) {

@@ -36,6 +36,7 @@ struct device_info {
     int sub_devices; /* how many it can be split into, 0 if it cannot */
     size_t work_group_max;
     uint64_t global_memory, local_memory, allocation_max;
+    size_t cache[2];  /* a core's first and second cache; 0: unknown, or it is no CPU */
     size_t alignment; /* of a view into a buffer */
     /* After so many commands, for a trial: cl/limits_override.h; 0: never. */
     uint64_t fails_after, launches_fail_after, hangs_after;
