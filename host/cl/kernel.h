@@ -4,7 +4,12 @@
 
 #include "cl/buffer.h"
 
-enum { KERNEL_DEFINES_MAX = 40, KERNEL_ARGUMENTS_MAX = 16 };
+enum {
+    KERNEL_DEFINES_MAX = 40,
+    KERNEL_ARGUMENTS_MAX = 16,
+    KERNEL_OPTIONS_MAX = 4096,
+    KERNEL_TEXTS = 4,
+};
 
 /* A macro for the kernel's compiler. */
 struct kernel_define {
@@ -41,6 +46,9 @@ void kernel_work(struct kernel_spec *spec, const char *pass, double flops, doubl
 /* Compiles what these specifications [count] need, several at a time, with progress, for
  * kernel_create to find it done. What cannot be built is kernel_create's to report. */
 int kernels_build(struct device *device, const struct kernel_spec *const *specs, int count);
+
+/* How many programs the device has by now: files of kernels_cl/, each with its macros. */
+int kernels_built(const struct device *device);
 
 struct kernel;
 
@@ -84,6 +92,12 @@ void kernel_reset_time(struct kernel *kernel);
 
 /* The text of a file of kernels_cl/, which must be there. */
 const char *kernel_text(const char *file);
+
+/* What a specification's compiler is given: the texts, one after the other, and the options. They
+ * follow from what the device says of itself, so they can be had without it. */
+void kernel_texts(const char *texts[KERNEL_TEXTS], const char *file);
+void kernel_options(char options[KERNEL_OPTIONS_MAX], const struct device_info *device,
+                    const struct kernel_spec *spec);
 
 /* The kernel's function. */
 const char *kernel_name(const struct kernel *kernel);
