@@ -202,7 +202,8 @@ static int compile(struct device *device, struct program *entry) {
     const char *texts[KERNEL_TEXTS];
     kernel_texts(texts, entry->file);
     cl_int code;
-    cl_program program = clCreateProgramWithSource(device->context, KERNEL_TEXTS, texts, NULL, &code);
+    cl_program program =
+        clCreateProgramWithSource(device->context, KERNEL_TEXTS, texts, NULL, &code);
     if (code != CL_SUCCESS)
         return cl_error(device, code, "clCreateProgramWithSource");
     code = clBuildProgram(program, 1, &device->id, entry->options, NULL, NULL);

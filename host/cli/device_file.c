@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "config/config.h"
 
-
 /* As the file says it. */
 struct description {
     const char *name;
@@ -22,13 +21,15 @@ enum { KIND_CPU };
 static const struct option table[] = {
     {"name", "what to call it", OPTION_STRING, FIELD(name), "a device", 0, 0, NULL},
     {"kind", "CPU, GPU or accelerator", OPTION_ENUM, FIELD(kind), "GPU", 0, 0, kinds},
-    {"compute_units", "as OpenCL counts them", OPTION_INT, FIELD(compute_units), "1", 1, 65536, NULL},
+    {"compute_units", "as OpenCL counts them", OPTION_INT, FIELD(compute_units), "1", 1, 65536,
+     NULL},
     {"vector_width", "native, in floats", OPTION_INT, FIELD(vector_width), "1", 1, 64, NULL},
     {"fma", "fused multiply-add in hardware", OPTION_BOOL, FIELD(fma), "1", 0, 1, NULL},
     {"unified", "works in the host's memory", OPTION_BOOL, FIELD(unified), "0", 0, 1, NULL},
     {"work_group_max", "work-items", OPTION_INT, FIELD(work_group_max), "256", 1, 65536, NULL},
     {"sub_group",
-     "the fewest work-items that can be made to share a register, where kernels may say so; 0: they "
+     "the fewest work-items that can be made to share a register, where kernels may say so; 0: "
+     "they "
      "may not",
      OPTION_INT, FIELD(sub_group), "0", 0, 128, NULL},
     {"local_memory", "KiB", OPTION_INT, FIELD(local_kib), "32", 1, 1 << 20, NULL},

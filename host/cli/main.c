@@ -7,8 +7,16 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-    &command_train,   &command_test,  &command_predict, &command_visualize, &command_summary,
-    &command_devices, &command_bench, &command_doctor,  &command_kernels,   &command_help,
+    &command_train,
+    &command_test,
+    &command_predict,
+    &command_visualize,
+    &command_summary,
+    &command_devices,
+    &command_bench,
+    &command_doctor,
+    &command_kernels,
+    &command_help,
     NULL,
 };
 

@@ -88,10 +88,15 @@ int conv_tiled_choose(struct conv_tiles *tiles, const struct conv_problem *conv,
     return 1;
 }
 
-static struct kernel_spec spec_of(const char *function, const struct tile *tile,
+/* As conv_tiled.cl numbers them. */
+enum pass { PASS_FORWARD = 1, PASS_BACKWARD_DATA, PASS_BACKWARD_FILTER, PASS_ADD_SPLITS };
+
+static struct kernel_spec spec_of(enum pass pass, const char *function, const struct tile *tile,
                                   const struct product *product, int splits) {
-    return tile_spec("conv_tiled.cl", function, tile, product->rows, product->columns,
-                     product->count * splits);
+    struct kernel_spec spec = tile_spec("conv_tiled.cl", function, tile, product->rows,
+                                        product->columns, product->count * splits);
+    kernel_define(&spec, "PASS", pass);
+    return spec;
 }
 
 struct conv_tiled_specs conv_tiled_specs(const struct conv_problem *conv,
@@ -101,15 +106,17 @@ struct conv_tiled_specs conv_tiled_specs(const struct conv_problem *conv,
     struct product data = data_product(conv, target->tiling);
     struct product filter = filter_product(conv, target->tiling);
     struct conv_tiled_specs specs = {
-        .forward = spec_of("conv_forward", &tiles->forward, &forward, 1),
-        .backward_data = spec_of("conv_backward_data", &tiles->backward_data, &data, 1),
-        .backward_filter =
-            spec_of("conv_backward_filter", &tiles->backward_filter, &filter, tiles->splits),
+        .forward = spec_of(PASS_FORWARD, "conv_forward", &tiles->forward, &forward, 1),
+        .backward_data =
+            spec_of(PASS_BACKWARD_DATA, "conv_backward_data", &tiles->backward_data, &data, 1),
+        .backward_filter = spec_of(PASS_BACKWARD_FILTER, "conv_backward_filter",
+                                   &tiles->backward_filter, &filter, tiles->splits),
     };
     kernel_define(&specs.backward_filter, "SPLITS", tiles->splits);
     if (tiles->splits > 1) {
         size_t weights = (size_t)(filter.rows * filter.columns * filter.count);
         specs.add_splits = kernel_spec("conv_tiled.cl", "conv_add_splits", weights, 1, 1);
+        kernel_define(&specs.add_splits, "PASS", PASS_ADD_SPLITS);
         kernel_define(&specs.add_splits, "SPLITS", tiles->splits);
         specs.scratch_bytes = weights * (size_t)tiles->splits * sizeof(float);
     }

@@ -378,9 +378,10 @@ static const struct {
     struct tile tile;
     int splits;
 } tiles[] = {
-    {{4, 4, 4, 2, 2, 1, 2}, 1},     {{8, 16, 4, 4, 8, 2, 4}, 3},   {{12, 8, 3, 3, 2, 2, 1}, 2},
-    {{32, 32, 8, 4, 4, 2, 4}, 7},   {{64, 64, 16, 8, 8, 1, 4}, 1}, {{96, 128, 8, 8, 8, 2, 4}, 99},
-    {{128, 128, 8, 8, 8, 2, 4}, 2},
+    {{4, 4, 4, 2, 2, 1, 2, 0}, 1},     {{8, 16, 4, 4, 8, 2, 4, 0}, 3},
+    {{12, 8, 3, 3, 2, 2, 1, 0}, 2},    {{32, 32, 8, 4, 4, 2, 4, 0}, 7},
+    {{64, 64, 16, 8, 8, 1, 4, 0}, 1},  {{96, 128, 4, 6, 8, 2, 4, 0}, 99},
+    {{128, 128, 8, 8, 8, 2, 4, 0}, 2},
 };
 
 enum { TILES = sizeof tiles / sizeof *tiles, SMALL_TILES = 4 };
@@ -471,6 +472,7 @@ START_TEST(conv_has_legal_tiles_on_every_device_that_has_room_for_any) {
         {.work_group_max = 128, .local_memory = 32768, .compute_units = 8},
         {.work_group_max = 256, .local_memory = 32768, .compute_units = 40},
         {.work_group_max = 1024, .local_memory = 49152, .compute_units = 28},
+        {.work_group_max = 512, .local_memory = 65536, .compute_units = 96, .sub_group = 8},
     };
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         struct target target = {.tiling = tiling_for_batch(128), .device = devices[i]};
