@@ -41,6 +41,15 @@ void kernel_texts(const char *texts[KERNEL_TEXTS], const char *file) {
     assert(texts[0] && texts[1] && texts[2] && texts[3]);
 }
 
+uint64_t kernel_text_hash(const char *file) {
+    const char *texts[KERNEL_TEXTS];
+    uint64_t hash = 0;
+    kernel_texts(texts, file);
+    for (int i = 0; i < KERNEL_TEXTS; i++)
+        hash = XXH3_64bits_withSeed(texts[i], strlen(texts[i]), hash);
+    return hash;
+}
+
 void kernel_options(char options[KERNEL_OPTIONS_MAX], const struct device_info *device,
                     const struct kernel_spec *spec) {
     int used = 0;
@@ -50,6 +59,9 @@ void kernel_options(char options[KERNEL_OPTIONS_MAX], const struct device_info *
         used = snprintf(options, KERNEL_OPTIONS_MAX, "-cl-std=CL1.2");
     used += snprintf(options + used, (size_t)(KERNEL_OPTIONS_MAX - used), " -DHAVE_FMA=%d",
                      device->has_fma);
+    if (device->sub_group)
+        used += snprintf(options + used, (size_t)(KERNEL_OPTIONS_MAX - used), " -DSUB_GROUP=%d",
+                         device->sub_group);
     for (int i = 0; i < spec->define_count; i++) {
         used += snprintf(options + used, (size_t)(KERNEL_OPTIONS_MAX - used), " -D%s=%s",
                          spec->defines[i].name, spec->defines[i].value);
@@ -90,14 +102,10 @@ static int create_entry(struct program **out, const char *file, const char *opti
 
 /* Names all that a compiled program depends on: in full, but for the texts. */
 static void write_key(char key[KEY_MAX], const struct device *device, const struct program *entry) {
-    const struct device_info *info = &device->info;
-    const char *texts[KERNEL_TEXTS];
-    uint64_t hash = 0;
-    kernel_texts(texts, entry->file);
-    for (int i = 0; i < KERNEL_TEXTS; i++)
-        hash = XXH3_64bits_withSeed(texts[i], strlen(texts[i]), hash);
-    (void)snprintf(key, KEY_MAX, "%s\n%s\n%s\n%s\n%s %016" PRIx64 "\n%s", info->platform,
-                   info->name, info->driver, info->version, entry->file, hash, entry->options);
+    char name[DEVICE_KEY];
+    device_key(name, &device->info);
+    (void)snprintf(key, KEY_MAX, "%s\n%s %016" PRIx64 "\n%s", name, entry->file,
+                   kernel_text_hash(entry->file), entry->options);
 }
 
 /* Whether a program that came from its binary is one: a driver may take anything. */

@@ -2,19 +2,19 @@
 
 /* From the largest, which reads least, to one for 64 work-items. */
 static const struct tile tiles[] = {
-    {128, 128, 8, 8, 8, 2, 4, 0}, {96, 128, 8, 8, 8, 2, 4, 0},
-    {64, 128, 8, 8, 8, 2, 4, 0},  {128, 64, 8, 8, 8, 2, 4, 0},
-    {64, 64, 8, 8, 8, 2, 4, 0},   {32, 64, 8, 4, 8, 2, 4, 0},
-    {32, 32, 8, 4, 4, 2, 4, 0},   {0},
+    {128, 128, 8, 8, 8, 2, 4}, {96, 128, 8, 8, 8, 2, 4},
+    {64, 128, 8, 8, 8, 2, 4},  {128, 64, 8, 8, 8, 2, 4},
+    {64, 64, 8, 8, 8, 2, 4},   {32, 64, 8, 4, 8, 2, 4},
+    {32, 32, 8, 4, 4, 2, 4},   {0},
 };
 
 /* The same for work-items with 128 registers: for more sums, or more numbers fetched at a time,
  * Intel's compiler does not have enough (bench/vendor). */
 static const struct tile tiles_of_128[] = {
-    {96, 128, 4, 6, 8, 2, 4, 0}, {64, 128, 8, 4, 8, 2, 4, 0},
-    {48, 128, 4, 6, 8, 2, 4, 0}, {96, 64, 4, 6, 8, 2, 4, 0},
-    {48, 64, 4, 6, 8, 2, 4, 0},  {32, 64, 8, 4, 8, 2, 4, 0},
-    {32, 32, 8, 4, 4, 2, 4, 0},  {0},
+    {96, 128, 4, 6, 8, 2, 4}, {64, 128, 8, 4, 8, 2, 4},
+    {48, 128, 4, 6, 8, 2, 4}, {96, 64, 4, 6, 8, 2, 4},
+    {48, 64, 4, 6, 8, 2, 4},  {32, 64, 8, 4, 8, 2, 4},
+    {32, 32, 8, 4, 4, 2, 4},  {0},
 };
 
 int tile_items(const struct tile *tile) {
@@ -36,6 +36,36 @@ int tile_is_legal(const struct tile *tile, const struct device_info *device) {
     size_t floats = (size_t)tile->buffers * (size_t)tile->k * (size_t)(tile->m + 4 + tile->n + 4);
     return has_legal_form(tile) && (size_t)tile_items(tile) <= device->work_group_max &&
            floats * sizeof(float) <= device->local_memory;
+}
+
+void tile_write(int values[], const struct tile *tile) {
+    values[TILE_M] = tile->m;
+    values[TILE_N] = tile->n;
+    values[TILE_K] = tile->k;
+    values[TILE_RM] = tile->rm;
+    values[TILE_RN] = tile->rn;
+    values[TILE_BUFFERS] = tile->buffers;
+    values[TILE_VECTOR] = tile->vector;
+}
+
+struct tile tile_read(const int values[]) {
+    return (struct tile){.m = values[TILE_M],
+                         .n = values[TILE_N],
+                         .k = values[TILE_K],
+                         .rm = values[TILE_RM],
+                         .rn = values[TILE_RN],
+                         .buffers = values[TILE_BUFFERS],
+                         .vector = values[TILE_VECTOR]};
+}
+
+int tile_form_is_legal(const struct candidate *candidate) {
+    struct tile tile = tile_read(candidate->values);
+    return has_legal_form(&tile) && divides(tile.vector, candidate->target->tiling.tile);
+}
+
+int tile_fits_device(const struct candidate *candidate) {
+    struct tile tile = tile_read(candidate->values);
+    return tile_is_legal(&tile, &candidate->target->device);
 }
 
 static int64_t blocks(int64_t size, int64_t block) {
@@ -61,7 +91,6 @@ int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count,
         struct tile candidate = *t;
         if (vector < candidate.vector)
             candidate.vector = vector;
-        candidate.sub_group = device->sub_group;
         double time = cost(&candidate, rows, columns, count, device);
         if (tile_is_legal(&candidate, device) && (least == 0 || time < least)) {
             *tile = candidate;
@@ -78,14 +107,5 @@ struct kernel_spec tile_spec(const char *file, const char *function, const struc
                                           (size_t)blocks(columns, tile->n), (size_t)count);
     spec.local[0] = items;
     spec.local[1] = spec.local[2] = 1;
-    kernel_define(&spec, "TUNE_M", tile->m);
-    kernel_define(&spec, "TUNE_N", tile->n);
-    kernel_define(&spec, "TUNE_K", tile->k);
-    kernel_define(&spec, "TUNE_RM", tile->rm);
-    kernel_define(&spec, "TUNE_RN", tile->rn);
-    kernel_define(&spec, "TUNE_BUFFERS", tile->buffers);
-    kernel_define(&spec, "TUNE_VECTOR", tile->vector);
-    if (tile->sub_group)
-        kernel_define(&spec, "TUNE_SUB_GROUP", tile->sub_group);
     return spec;
 }

@@ -258,9 +258,9 @@ END_TEST
 /* The least, columns in vectors or not, rows that are no power of two, and those for large devices.
  */
 static const struct tile tiles[] = {
-    {4, 4, 4, 2, 2, 1, 2, 0},     {8, 16, 4, 4, 8, 2, 4, 0},   {12, 8, 3, 3, 2, 2, 1, 0},
-    {32, 32, 8, 4, 4, 2, 4, 0},   {64, 64, 16, 8, 8, 1, 4, 0}, {96, 128, 4, 6, 8, 2, 4, 0},
-    {128, 128, 8, 8, 8, 2, 4, 0},
+    {4, 4, 4, 2, 2, 1, 2},     {8, 16, 4, 4, 8, 2, 4},   {12, 8, 3, 3, 2, 2, 1},
+    {32, 32, 8, 4, 4, 2, 4},   {64, 64, 16, 8, 8, 1, 4}, {96, 128, 4, 6, 8, 2, 4},
+    {128, 128, 8, 8, 8, 2, 4},
 };
 
 enum { TILES = sizeof tiles / sizeof *tiles, SMALL_TILES = 4 };
