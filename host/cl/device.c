@@ -104,6 +104,35 @@ static void query_caches(struct device_info *info) {
 #endif
 }
 
+#ifndef CL_DEVICE_SUB_GROUP_SIZES_INTEL
+#define CL_DEVICE_SUB_GROUP_SIZES_INTEL 0x4108 /* cl_intel_required_subgroup_size */
+#endif
+
+static int query_sub_group(cl_device_id id) {
+    size_t sizes[16], bytes = 0, least = 0;
+    if (clGetDeviceInfo(id, CL_DEVICE_SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes) !=
+        CL_SUCCESS)
+        return 0;
+    for (size_t i = 0; i < bytes / sizeof *sizes; i++)
+        least = least == 0 || sizes[i] < least ? sizes[i] : least;
+    return (int)least;
+}
+
+/* What the list of extensions tells. */
+static void query_extensions(struct device_info *info, cl_device_id id) {
+    size_t length = 0;
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &length) != CL_SUCCESS || length == 0)
+        return;
+    char *extensions = calloc(1, length + 1);
+    if (extensions &&
+        clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, length, extensions, NULL) == CL_SUCCESS) {
+        info->has_fp16 = strstr(extensions, "cl_khr_fp16") != NULL;
+        if (!info->is_cpu && strstr(extensions, "cl_intel_required_subgroup_size"))
+            info->sub_group = query_sub_group(id);
+    }
+    free(extensions);
+}
+
 static int query(struct device_info *out, cl_device_id id, int index) {
     struct device_info info = {.index = index, .kind = "other"};
     query_text(id, CL_DEVICE_NAME, info.name);
@@ -135,15 +164,7 @@ static int query(struct device_info *out, cl_device_id id, int index) {
     info.alignment = (size_t)QUERY(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, cl_uint) / 8;
 
     query_caches(&info);
-
-    size_t length = 0;
-    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &length) == CL_SUCCESS && length) {
-        char *extensions = calloc(1, length + 1);
-        if (extensions &&
-            clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, length, extensions, NULL) == CL_SUCCESS)
-            info.has_fp16 = strstr(extensions, "cl_khr_fp16") != NULL;
-        free(extensions);
-    }
+    query_extensions(&info, id);
     TRY(limits_override(&info, getenv("CLNET_DEVICE_LIMITS")));
     *out = info;
     return 0;

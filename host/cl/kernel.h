@@ -6,7 +6,12 @@
 
 #include <stdint.h>
 
-enum { KERNEL_DEFINES_MAX = 40, KERNEL_ARGUMENTS_MAX = 16 };
+enum {
+    KERNEL_DEFINES_MAX = 40,
+    KERNEL_ARGUMENTS_MAX = 16,
+    KERNEL_OPTIONS_MAX = 4096,
+    KERNEL_TEXTS = 4,
+};
 
 /* A macro for the kernel's compiler. */
 struct kernel_define {
@@ -43,6 +48,9 @@ void kernel_work(struct kernel_spec *spec, const char *pass, double flops, doubl
 /* Compiles what these specifications [count] need, several at a time, with progress, for
  * kernel_create to find it done. What cannot be built is kernel_create's to report. */
 int kernels_build(struct device *device, const struct kernel_spec *const *specs, int count);
+
+/* How many programs the device has by now: files of kernels_cl/, each with its macros. */
+int kernels_built(const struct device *device);
 
 struct kernel;
 
@@ -90,6 +98,11 @@ void kernel_mute(struct kernel *kernel, int is_mute);
 /* The text of a file of kernels_cl/, which must be there. */
 const char *kernel_text(const char *file);
 
+/* What a specification's compiler is given: the texts, one after the other, and the options. They
+ * follow from what the device says of itself, so they can be had without it. */
+void kernel_texts(const char *texts[KERNEL_TEXTS], const char *file);
+void kernel_options(char options[KERNEL_OPTIONS_MAX], const struct device_info *device,
+                    const struct kernel_spec *spec);
 /* Changes when anything changes of what its compiler reads: the file, or what all files include. */
 uint64_t kernel_text_hash(const char *file);
 

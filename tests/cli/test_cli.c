@@ -126,7 +126,7 @@ START_TEST(cli_wrong_usage_says_what_was_expected) {
         {"train --resume here --set net.seed=3", "--set: not with --resume"},
         {"train --resume here", "this is not the directory of a run"},
         {"test tiny.cfg", "--weights: which weights to test is missing"},
-        {"help nothing", "'nothing' is neither a command nor 'config'"},
+        {"help nothing", "'nothing' is neither a command nor 'config' nor 'device'"},
     };
     write_tiny();
     expect(cases[_i][0], 2, cases[_i][1]);

@@ -353,7 +353,7 @@ static const struct {
     {"M=12 N=8 K=3 RM=3 RN=2 BUFFERS=2 VECTOR=1", 2},
     {"M=32 N=32 K=8 RM=4 RN=4 BUFFERS=2 VECTOR=4", 7},
     {"M=64 N=64 K=16 RM=8 RN=8 BUFFERS=1 VECTOR=4", 1},
-    {"M=96 N=128 K=8 RM=8 RN=8 BUFFERS=2 VECTOR=4", 99},
+    {"M=96 N=128 K=4 RM=6 RN=8 BUFFERS=2 VECTOR=4", 99},
     {"M=128 N=128 K=8 RM=8 RN=8 BUFFERS=2 VECTOR=4", 2},
 };
 
@@ -419,6 +419,7 @@ START_TEST(conv_has_legal_tiles_on_every_device_that_has_room_for_any) {
         {.work_group_max = 128, .local_memory = 32768, .compute_units = 8},
         {.work_group_max = 256, .local_memory = 32768, .compute_units = 40},
         {.work_group_max = 1024, .local_memory = 49152, .compute_units = 28},
+        {.work_group_max = 512, .local_memory = 65536, .compute_units = 96, .sub_group = 8},
     };
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         struct target target = {.tiling = tiling_for_batch(128), .device = devices[i]};
