@@ -217,5 +217,5 @@ int main(void) {
     tcase_add_test(tests, store_that_cannot_be_is_none_and_fails_nobody);
     tcase_add_test(tests, store_is_written_by_several_processes_at_once);
     tcase_add_test(tests, store_is_used_by_several_threads_at_once);
-    return suite_run("store", tests);
+    return suite_run("cl/store", tests);
 }
