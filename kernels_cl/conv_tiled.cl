@@ -13,7 +13,7 @@
  * Local size: ITEMS, 1, 1. A work-group for each block of rows (dimension 0, so that those of the same
  * columns run at the same time), of columns (1), and each group of channels (2).
  *
- *   SPLITS   backward filter: parts of the terms, each for work-groups of its own (dimension 2), whose
+ *   TUNE_SPLITS   backward filter: parts of the terms, each for work-groups of its own (dimension 2), whose
  *            sums wait in memory for conv_add_splits; with 1 they are added to dw at once */
 #ifndef C
 #define GROUPS 1
@@ -29,8 +29,8 @@
 #define OUT_W 8
 #define TILES 1
 #endif
-#ifndef SPLITS
-#define SPLITS 1
+#ifndef TUNE_SPLITS
+#define TUNE_SPLITS 1
 #endif
 #ifndef TUNE_M
 #define TUNE_M 32
@@ -177,7 +177,7 @@ WORK_GROUP kernel void conv_backward_data(global const float *dy, global const f
 
 #define FILTER_COLUMNS (C * R * S)
 #define FILTER_TERMS (TILES * OUT_PIXELS * T)
-#define SPLIT_STEPS UP(STEPS(FILTER_TERMS), SPLITS)
+#define SPLIT_STEPS UP(STEPS(FILTER_TERMS), TUNE_SPLITS)
 
 /* The accesses along the terms, by e: vectors of a step. */
 #define STEP_VECTORS (TUNE_K / TUNE_VECTOR)
@@ -221,7 +221,7 @@ INLINE void fetch_x_terms(floatv next[], global const float *x, int g, int first
 WORK_GROUP kernel void conv_backward_filter(global const float *dy, global const float *x,
                                             global float *dw) {
     DECLARE_TILES(floatv, TUNE_M *STEP_VECTORS)
-    const int g = get_group_id(2) / SPLITS, split = get_group_id(2) % SPLITS;
+    const int g = get_group_id(2) / TUNE_SPLITS, split = get_group_id(2) % TUNE_SPLITS;
     const int first_row = get_group_id(0) * TUNE_M, first_column = get_group_id(1) * TUNE_N;
     const int first_step = split * SPLIT_STEPS;
     WALK(SPLIT_STEPS, FETCH_FILTER, STORE_TERMS, STORE_TERMS)
@@ -231,7 +231,7 @@ WORK_GROUP kernel void conv_backward_filter(global const float *dy, global const
             const int k = first_row + ITEM_ROW + i;
             if (k < K)
                 WRITE_ROW(dw + ((size_t)(split * GROUPS + g) * K + k) * FILTER_COLUMNS, column,
-                          FILTER_COLUMNS, sum[i][v], SPLITS == 1);
+                          FILTER_COLUMNS, sum[i][v], TUNE_SPLITS == 1);
         }
     }
 }
@@ -240,7 +240,7 @@ WORK_GROUP kernel void conv_backward_filter(global const float *dy, global const
 kernel void conv_add_splits(global const float *sums, global float *dw) {
     const size_t i = get_global_id(0);
     float sum = 0.0f;
-    for (int split = 0; split < SPLITS; split++)
+    for (int split = 0; split < TUNE_SPLITS; split++)
         sum += sums[split * (size_t)(GROUPS * K * FILTER_COLUMNS) + i];
     dw[i] += sum;
 }

@@ -15,12 +15,13 @@
  * tap of TUNE_TAP_ROWS x TUNE_TAP_COLUMNS, and sums the lanes at the end. It walks over the pixels in runs of
  * TUNE_RUN, short enough that a run is read from memory once for all its taps.
  *
- *   TUNE_BLOCK      result channels held in registers
- *   TUNE_VECTORS    vectors of images held in registers
- *   TUNE_BLOCKS, TUNE_SPAN, TUNE_SPAN_DATA   what a work-item takes: one of each on a GPU
- *   TUNE_DEPTH, TUNE_DEPTH_DATA              source channels at a time, forward and backward
+ *   TUNE_VECTORS, TUNE_BLOCK, TUNE_BLOCKS, TUNE_SPAN, TUNE_DEPTH   of forward, and of backward data
  *   TUNE_FILTERS, TUNE_CHANNELS, TUNE_TAP_ROWS, TUNE_TAP_COLUMNS, TUNE_RUN, TUNE_FILTER_BLOCKS,
  *   TUNE_CHANNEL_BLOCKS   of backward filter
+ *
+ * host/ops/conv_vector.c says what each means, which values are worth trying and what they must
+ * fulfil. A program is for one PASS, so that each is tuned by itself: 1 forward, 2 backward data,
+ * 3 backward filter; 0 is all of them.
  */
 #ifndef C
 #define GROUPS 1
@@ -36,14 +37,17 @@
 #define OUT_W 8
 #define TILES 1
 #endif
+#ifndef PASS
+#define PASS 0
+#endif
 #ifndef TUNE_BLOCK
 #define TUNE_BLOCK 6
 #define TUNE_VECTORS 1
 #define TUNE_BLOCKS 1
-#define TUNE_SPAN OUT_W
-#define TUNE_SPAN_DATA W
-#define TUNE_DEPTH C
-#define TUNE_DEPTH_DATA K
+#define TUNE_SPAN 8
+#define TUNE_DEPTH 4
+#endif
+#ifndef TUNE_FILTERS
 #define TUNE_FILTERS 4
 #define TUNE_CHANNELS 3
 #define TUNE_TAP_ROWS 1
@@ -56,6 +60,7 @@
 #define BLOCKS(n) (((n) + TUNE_BLOCK - 1) / TUNE_BLOCK)
 #define SPANS(n, span) (((n) + (span)-1) / (span))
 
+#if PASS == 0 || PASS == 1
 /* Global size: TUNE_BLOCK, R * S * C, GROUPS * BLOCKS(K). */
 kernel void conv_pack_forward(global const float *w, global float *packed) {
     const int j = get_global_id(0), crs = get_global_id(1);
@@ -65,6 +70,8 @@ kernel void conv_pack_forward(global const float *w, global float *packed) {
         k < K ? w[(g * K + k) * (C * R * S) + crs] : 0.0f;
 }
 
+#endif
+#if PASS == 0 || PASS == 2
 /* Global size: TUNE_BLOCK, R * S * K, GROUPS * BLOCKS(C). */
 kernel void conv_pack_backward(global const float *w, global float *packed) {
     const int j = get_global_id(0), krs = get_global_id(1);
@@ -73,6 +80,8 @@ kernel void conv_pack_backward(global const float *w, global float *packed) {
     packed[((g * BLOCKS(C) + block) * (K * R * S) + krs) * TUNE_BLOCK + j] =
         c < C ? w[((g * K + k) * C + c) * (R * S) + rs] : 0.0f;
 }
+
+#endif
 
 /* The rows of a small window are unrolled as well. */
 #if R * S <= 25
@@ -100,6 +109,7 @@ kernel void conv_pack_backward(global const float *w, global float *packed) {
     ((pointer) + (size_t)min((first) + (j), (channels)-1) * (plane) * TILE_VECTORS +               \
      (pixel) * TILE_VECTORS)[i]
 
+#if PASS == 0 || PASS == 1
 /* y = activate(w * x + b).
  * Global size: TILE_VECTORS / TUNE_VECTORS, OUT_H * SPANS(OUT_W), TILES * GROUPS * SUPERBLOCKS(K). */
 WIDE_VECTORS kernel void conv_forward(global const float *x, global const float *packed,
@@ -165,15 +175,17 @@ WIDE_VECTORS kernel void conv_forward(global const float *x, global const float 
     }
 }
 
+#endif
+#if PASS == 0 || PASS == 2
 /* dx = w' * dy: of pixel (iy, ix), tap r of the window touches row (iy + PADDING - r) / STRIDE of dy,
  * where that is whole; so r runs in steps of STRIDE, and the row of dy falls by one a step.
  * Global size: TILE_VECTORS / TUNE_VECTORS, H * SPANS(W), TILES * GROUPS * SUPERBLOCKS(C). */
 WIDE_VECTORS kernel void conv_backward_data(global const float *dy, global const float *packed,
                                             global float *dx) {
     const int lane = get_global_id(0) * (TUNE_VECTORS * TUNE_VECTOR);
-    const int iy = get_global_id(1) / SPANS(W, TUNE_SPAN_DATA);
-    const int x_first = get_global_id(1) % SPANS(W, TUNE_SPAN_DATA) * TUNE_SPAN_DATA;
-    const int x_end = min(x_first + TUNE_SPAN_DATA, W);
+    const int iy = get_global_id(1) / SPANS(W, TUNE_SPAN);
+    const int x_first = get_global_id(1) % SPANS(W, TUNE_SPAN) * TUNE_SPAN;
+    const int x_end = min(x_first + TUNE_SPAN, W);
     const int block_first = get_global_id(2) % SUPERBLOCKS(C) * TUNE_BLOCKS;
     const int block_end = min(block_first + TUNE_BLOCKS, BLOCKS(C));
     const int g = get_global_id(2) / SUPERBLOCKS(C) % GROUPS;
@@ -187,8 +199,8 @@ WIDE_VECTORS kernel void conv_backward_data(global const float *dy, global const
     const int oy = min((iy + PADDING) / STRIDE, OUT_H - 1);
     const int r0 = iy + PADDING - oy * STRIDE;
     const int rows = r0 < R ? min((R - 1 - r0) / STRIDE, oy) + 1 : 0;
-    for (int k0 = 0; k0 < K; k0 += TUNE_DEPTH_DATA) {
-        const int k1 = min(k0 + TUNE_DEPTH_DATA, K);
+    for (int k0 = 0; k0 < K; k0 += TUNE_DEPTH) {
+        const int k1 = min(k0 + TUNE_DEPTH, K);
         for (int block = block_first; block < block_end; block++) {
             const int c = block * TUNE_BLOCK;
             global const float *filters = packed + (g * BLOCKS(C) + block) * (K * R * S * TUNE_BLOCK);
@@ -236,6 +248,8 @@ WIDE_VECTORS kernel void conv_backward_data(global const float *dy, global const
     }
 }
 
+#endif
+#if PASS == 0 || PASS == 3
 #define FILTER_BLOCKS ((K + TUNE_FILTERS - 1) / TUNE_FILTERS)
 #define CHANNEL_BLOCKS ((C + TUNE_CHANNELS - 1) / TUNE_CHANNELS)
 
@@ -355,3 +369,4 @@ WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global con
         }
     }
 }
+#endif

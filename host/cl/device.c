@@ -219,6 +219,15 @@ static int create_queues(struct device *device, int is_profiling) {
     return 0;
 }
 
+static int load_tunings(struct device *device) {
+    char key[DEVICE_KEY];
+    device->tunings = tunings_create();
+    if (!device->tunings)
+        return error_no_memory("tunings", 0);
+    device_key(key, &device->info);
+    return store_find_tunings(device->store, key, device->tunings);
+}
+
 /* The device, as yet without a context. */
 static int take_device(struct device **out, const struct device_ids *found,
                        struct device_choice choice) {
@@ -232,7 +241,9 @@ static int take_device(struct device **out, const struct device_ids *found,
     device->id = found->ids[choice.index];
     *out = device;
     TRY(query(&device->info, device->id, choice.index));
-    return choice.parts > 1 ? take_part(device, &choice) : 0;
+    if (choice.parts > 1)
+        TRY(take_part(device, &choice));
+    return load_tunings(device);
 }
 
 static int open_all(struct device **devices, const struct device_choice *choices, int count,
@@ -279,6 +290,7 @@ void device_close(struct device *device) {
             (void)queue_finish(device, queues[i]);
     }
     programs_free(device);
+    tunings_free(device->tunings);
     store_close(device->store);
     if (device->is_counted)
         blas_leave();
@@ -297,6 +309,22 @@ void device_close(struct device *device) {
 
 const struct device_info *device_info(const struct device *device) {
     return &device->info;
+}
+
+void device_key(char key[DEVICE_KEY], const struct device_info *info) {
+    (void)snprintf(key, DEVICE_KEY, "%s\n%s\n%s\n%s", info->platform, info->name, info->driver,
+                   info->version);
+}
+
+struct tunings *device_tunings(const struct device *device) {
+    return device->tunings;
+}
+
+int device_keep_tuning(struct device *device, const struct tuning *tuning) {
+    char key[DEVICE_KEY];
+    device_key(key, &device->info);
+    (void)store_keep_tuning(device->store, key, tuning);
+    return tunings_set(device->tunings, tuning);
 }
 
 uint64_t device_allocated(const struct device *device) {

@@ -93,6 +93,18 @@ const struct device_info *device_info(const struct device *device);
 /* Whether they are in one context. */
 int device_shares_context(const struct device *a, const struct device *b);
 
+/* What names a device and its driver for what is kept of it between runs. */
+enum { DEVICE_KEY = 4 * DEVICE_TEXT };
+void device_key(char key[DEVICE_KEY], const struct device_info *info);
+
+/* What was found to be best on it (cl/tuning.h): by earlier runs, and what is added since. Its
+ * owner may change the table while nothing is made on the device. */
+struct tunings *device_tunings(const struct device *device);
+
+/* Adds a tuning to the device's table, and to those of later runs. */
+struct tuning;
+int device_keep_tuning(struct device *device, const struct tuning *tuning);
+
 /* Bytes of its buffers that are alive. */
 uint64_t device_allocated(const struct device *device);
 

@@ -35,10 +35,11 @@ struct device {
     cl_context context;
     cl_command_queue queue, transfers, windows;
     struct program *programs; /* built so far, newest first */
-    struct store *store;      /* programs of earlier runs; NULL: none can be kept */
-    uint64_t allocated;       /* bytes of buffers alive */
-    int is_part;              /* `id` is a sub-device, to be released */
-    int is_counted;           /* by blas_use */
+    struct store *store;      /* what earlier runs found; NULL: nothing can be kept */
+    struct tunings *tunings;
+    uint64_t allocated; /* bytes of buffers alive */
+    int is_part;        /* `id` is a sub-device, to be released */
+    int is_counted;     /* by blas_use */
     int is_profiling;
 
     /* For a trial, trial.c. */

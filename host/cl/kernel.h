@@ -4,6 +4,8 @@
 
 #include "cl/buffer.h"
 
+#include <stdint.h>
+
 enum { KERNEL_DEFINES_MAX = 40, KERNEL_ARGUMENTS_MAX = 16 };
 
 /* A macro for the kernel's compiler. */
@@ -83,8 +85,14 @@ int kernel_launch_beside(struct kernel *kernel, const struct mark *after, struct
 double kernel_seconds(const struct kernel *kernel);
 void kernel_reset_time(struct kernel *kernel);
 
+/* Has launches do nothing, to time what else a pass launches, or has them work again. */
+void kernel_mute(struct kernel *kernel, int is_mute);
+
 /* The text of a file of kernels_cl/, which must be there. */
 const char *kernel_text(const char *file);
+
+/* Changes when anything changes of what its compiler reads: the file, or what all files include. */
+uint64_t kernel_text_hash(const char *file);
 
 /* The kernel's function. */
 const char *kernel_name(const struct kernel *kernel);

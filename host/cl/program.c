@@ -43,6 +43,15 @@ static void get_texts(const char *texts[TEXTS], const char *file) {
     assert(texts[0] && texts[1] && texts[2] && texts[3]);
 }
 
+uint64_t kernel_text_hash(const char *file) {
+    const char *texts[TEXTS];
+    uint64_t hash = 0;
+    get_texts(texts, file);
+    for (int i = 0; i < TEXTS; i++)
+        hash = XXH3_64bits_withSeed(texts[i], strlen(texts[i]), hash);
+    return hash;
+}
+
 static void write_options(char options[OPTIONS_MAX], const struct device *device,
                           const struct kernel_spec *spec) {
     const struct device_info *info = &device->info;
@@ -89,14 +98,10 @@ static int create_entry(struct program **out, const char *file, const char *opti
 
 /* Names all that a compiled program depends on: in full, but for the texts. */
 static void write_key(char key[KEY_MAX], const struct device *device, const struct program *entry) {
-    const struct device_info *info = &device->info;
-    const char *texts[TEXTS];
-    uint64_t hash = 0;
-    get_texts(texts, entry->file);
-    for (int i = 0; i < TEXTS; i++)
-        hash = XXH3_64bits_withSeed(texts[i], strlen(texts[i]), hash);
-    (void)snprintf(key, KEY_MAX, "%s\n%s\n%s\n%s\n%s %016" PRIx64 "\n%s", info->platform,
-                   info->name, info->driver, info->version, entry->file, hash, entry->options);
+    char name[DEVICE_KEY];
+    device_key(name, &device->info);
+    (void)snprintf(key, KEY_MAX, "%s\n%s %016" PRIx64 "\n%s", name, entry->file,
+                   kernel_text_hash(entry->file), entry->options);
 }
 
 /* Whether a program that came from its binary is one: a driver may take anything. */

@@ -3,6 +3,7 @@
 #include "base/file.h"
 
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -25,7 +26,17 @@ static const char schema[] = "PRAGMA journal_mode = WAL;"
                              "  state INTEGER NOT NULL DEFAULT 0," /* enum state */
                              "  checksum INTEGER NOT NULL,"
                              "  bytes INTEGER NOT NULL,"
-                             "  program BLOB NOT NULL);";
+                             "  program BLOB NOT NULL);"
+                             "CREATE TABLE IF NOT EXISTS tunings ("
+                             "  device TEXT NOT NULL," /* device_key */
+                             "  kernel TEXT NOT NULL," /* and so on as in struct tuning */
+                             "  problem TEXT NOT NULL,"
+                             "  source INTEGER NOT NULL," /* the hash's bits */
+                             "  chosen TEXT NOT NULL,"
+                             "  seconds REAL NOT NULL,"
+                             "  default_seconds REAL NOT NULL,"
+                             "  origin INTEGER NOT NULL,"
+                             "  PRIMARY KEY (device, kernel, problem));";
 
 /* A program was kept, was handed out to a driver, was taken by it. */
 enum state { STATE_KEPT, STATE_TRIED, STATE_PROVEN };
@@ -191,4 +202,55 @@ void store_keep_program(struct store *store, const char *key, const unsigned cha
 
 void store_drop_program(struct store *store, const char *key) {
     finish(prepare(store, "DELETE FROM programs WHERE key = ?", key));
+}
+
+/* ---- tunings ---- */
+
+int store_keep_tuning(struct store *store, const char *device, const struct tuning *tuning) {
+    sqlite3_stmt *insert = prepare(
+        store, "INSERT OR REPLACE INTO tunings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", device);
+    if (!insert)
+        return 0;
+    (void)sqlite3_bind_text(insert, 2, tuning->kernel, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(insert, 3, tuning->problem, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(insert, 4, (sqlite3_int64)tuning->source);
+    (void)sqlite3_bind_text(insert, 5, tuning->values, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_double(insert, 6, tuning->seconds);
+    (void)sqlite3_bind_double(insert, 7, tuning->default_seconds);
+    (void)sqlite3_bind_int(insert, 8, tuning->origin);
+    int code = sqlite3_step(insert);
+    (void)sqlite3_finalize(insert);
+    return code == SQLITE_DONE;
+}
+
+/* A text that is too long for its place is cut, and then names nothing. */
+static void copy_text(char *to, size_t size, sqlite3_stmt *row, int column) {
+    const unsigned char *text = sqlite3_column_text(row, column);
+    (void)snprintf(to, size, "%s", text ? (const char *)text : "");
+}
+
+static struct tuning read_tuning(sqlite3_stmt *row) {
+    struct tuning tuning = {.source = (uint64_t)sqlite3_column_int64(row, 2),
+                            .seconds = sqlite3_column_double(row, 4),
+                            .default_seconds = sqlite3_column_double(row, 5)};
+    int origin = sqlite3_column_int(row, 6);
+    copy_text(tuning.kernel, sizeof tuning.kernel, row, 0);
+    copy_text(tuning.problem, sizeof tuning.problem, row, 1);
+    copy_text(tuning.values, sizeof tuning.values, row, 3);
+    tuning.origin = origin >= 0 && origin <= ORIGIN_FULL ? (enum origin)origin : ORIGIN_IMPORTED;
+    return tuning;
+}
+
+int store_find_tunings(struct store *store, const char *device, struct tunings *tunings) {
+    sqlite3_stmt *row = prepare(store,
+                                "SELECT kernel, problem, source, chosen, seconds, default_seconds, "
+                                "origin FROM tunings WHERE device = ?",
+                                device);
+    int rc = 0;
+    while (rc == 0 && row && sqlite3_step(row) == SQLITE_ROW) {
+        struct tuning tuning = read_tuning(row);
+        rc = tunings_set(tunings, &tuning);
+    }
+    (void)sqlite3_finalize(row);
+    return rc;
 }

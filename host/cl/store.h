@@ -1,5 +1,5 @@
-/* What is known of devices from one run to the next: programs as their drivers compiled them. A
- * SQLite database in the user's cache directory, or where CLNET_STORE says.
+/* What is known of devices from one run to the next: programs as their drivers compiled them, and
+ * tunings. A SQLite database in the user's cache directory, or where CLNET_STORE says.
  *
  * Any number of processes and threads may use it at once, each with a store of its own. It is a
  * help, and never a reason to fail: where it cannot be read nothing is found, where it cannot be
@@ -7,6 +7,8 @@
  */
 #ifndef CL_STORE_H
 #define CL_STORE_H
+
+#include "cl/tuning.h"
 
 #include <stddef.h>
 
@@ -38,5 +40,12 @@ void store_keep_program(struct store *store, const char *key, const unsigned cha
 
 /* Forgets a program: it was of no use. */
 void store_drop_program(struct store *store, const char *key);
+
+/* Keeps a tuning of a device, which device_key names with its driver, in the place of what there
+ * was for its kernel and problem. Returns whether it is kept. */
+int store_keep_tuning(struct store *store, const char *device, const struct tuning *tuning);
+
+/* Adds all tunings of a device to the table. */
+int store_find_tunings(struct store *store, const char *device, struct tunings *tunings);
 
 #endif

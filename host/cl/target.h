@@ -14,10 +14,13 @@ enum technique {
     TECHNIQUE_TILED,     /* those for GPUs, by tiles in local memory; vector where there are none */
 };
 
+struct tunings;
+
 struct target {
     struct tiling tiling; /* of a micro-batch */
     enum technique technique;
     struct device_info device;
+    const struct tunings *tunings; /* what was found to be best (cl/tuning.h); NULL: nothing yet */
 };
 
 /* Whether a work-item has vector registers to itself, as on a CPU. Otherwise the device, or its

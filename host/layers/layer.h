@@ -12,6 +12,7 @@
 #include "base/shape.h"
 #include "cl/kernel.h"
 #include "cl/target.h"
+#include "cl/tuning.h"
 #include "layers/initialiser.h"
 #include "reference/element.h"
 
@@ -19,6 +20,7 @@ enum {
     LAYER_INPUTS_MAX = 2,
     LAYER_PARAMETERS_MAX = 2,
     LAYER_KERNELS_MAX = 8,
+    LAYER_CHOICES_MAX = 9,
     LAYER_DIMENSIONS_MAX = 4,
 };
 
@@ -59,10 +61,13 @@ struct layer {
 };
 
 /* What to compile for a target, by the layer type's own numbering; a spec without a file is not
- * needed. scratch_bytes are shared by all layers: nothing in them lasts beyond one call. */
+ * needed. scratch_bytes are shared by all layers: nothing in them lasts beyond one call. The
+ * choices are the ways to compute the passes that leave something open, and how they were tuned. */
 struct layer_kernels {
     struct kernel_spec specs[LAYER_KERNELS_MAX];
     size_t scratch_bytes;
+    struct choice choices[LAYER_CHOICES_MAX];
+    int choice_count;
 };
 
 /* The other devices, where they have parts of the same layers (layers/part.h). Each function is

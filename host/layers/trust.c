@@ -149,29 +149,43 @@ static int is_of_pass(const struct kernel_spec *spec, const char *pass) {
     return spec->pass && strcmp(spec->pass, pass) == 0;
 }
 
-static void replace_pass(struct layer_kernels *kernels, const struct layer_kernels *plain,
+static void replace_pass(struct layer_kernels *kernels, const struct layer_kernels *others,
                          const char *pass) {
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        if (is_of_pass(&kernels->specs[k], pass) || is_of_pass(&plain->specs[k], pass))
-            kernels->specs[k] = plain->specs[k];
+        if (is_of_pass(&kernels->specs[k], pass) || is_of_pass(&others->specs[k], pass))
+            kernels->specs[k] = others->specs[k];
     }
-    if (plain->scratch_bytes > kernels->scratch_bytes)
-        kernels->scratch_bytes = plain->scratch_bytes;
+    if (others->scratch_bytes > kernels->scratch_bytes)
+        kernels->scratch_bytes = others->scratch_bytes;
+}
+
+/* Whether one of a pass's kernels is listed. */
+static int has_listed(const struct layer_kernels *kernels, const char *pass,
+                      const struct target *target) {
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        const struct kernel_spec *spec = &kernels->specs[k];
+        if (is_of_pass(spec, pass) && trust_is_kernel(spec) && !trust_kernel(spec, target))
+            return 1;
+    }
+    return 0;
 }
 
 int trust_replace(const struct layer *layer, const struct target *target, int needs_dx,
                   enum truth truth_kind, struct layer_kernels *kernels) {
-    struct target reference = *target;
-    struct layer_kernels plain = {0};
+    struct target others = *target;
+    struct layer_kernels by_default = {0}, plain = {0};
     int replaced = 0;
-    reference.technique = TECHNIQUE_REFERENCE;
-    layer->type->kernels(layer, &reference, needs_dx, truth_kind, &plain);
+    others.tunings = NULL; /* wrong as they were tuned, perhaps not otherwise */
+    layer->type->kernels(layer, &others, needs_dx, truth_kind, &by_default);
+    others.technique = TECHNIQUE_REFERENCE;
+    layer->type->kernels(layer, &others, needs_dx, truth_kind, &plain);
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
         const struct kernel_spec *spec = &kernels->specs[k];
         if (!spec->pass || !trust_is_kernel(spec) || trust_kernel(spec, target) ||
             is_same(spec, &plain.specs[k], target))
             continue;
-        replace_pass(kernels, &plain, spec->pass);
+        const char *pass = spec->pass;
+        replace_pass(kernels, has_listed(&by_default, pass, target) ? &plain : &by_default, pass);
         replaced++;
     }
     return replaced;
@@ -179,6 +193,7 @@ int trust_replace(const struct layer *layer, const struct target *target, int ne
 
 int trust_choose_kernels(const struct layer *layer, const struct target *target, int needs_dx,
                          enum truth truth_kind, struct layer_kernels *out) {
+    *out = (struct layer_kernels){0};
     layer->type->kernels(layer, target, needs_dx, truth_kind, out);
     int replaced = trust_replace(layer, target, needs_dx, truth_kind, out);
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
@@ -192,7 +207,7 @@ int trust_choose_kernels(const struct layer *layer, const struct target *target,
     }
     if (replaced)
         log_warning("device %d (%s): some of its kernels of %s give wrong results, as 'clnet "
-                    "doctor' found; using plain, slow ones in their place",
+                    "doctor' found; using others in their place",
                     target->device.index, target->device.name, layer->name);
     return 0;
 }

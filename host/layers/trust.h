@@ -28,9 +28,10 @@ int trust_found(struct trust_examination *examination, const struct kernel_spec 
                 const struct target *target, int is_right);
 void trust_examination_free(struct trust_examination *examination);
 
-/* Puts the reference kernels in the place of those that are listed, a pass at a time, as the
- * kernels of a pass work together; `kernels` are those of the layer. Returns how many passes that
- * concerned: 0 too where reference kernels are listed. */
+/* Puts others in the place of kernels that are listed, a pass at a time, as the kernels of a pass
+ * work together: those by default where the target's tunings chose them, then the reference ones.
+ * `kernels` are those of the layer. Returns how many replacements there were: 0 too where reference
+ * kernels are listed. */
 int trust_replace(const struct layer *layer, const struct target *target, int needs_dx,
                   enum truth truth_kind, struct layer_kernels *kernels);
 

@@ -204,7 +204,8 @@ int replica_create(struct replica **out, const struct net *net, struct device *d
     int micro_batch = options->micro_batch ? options->micro_batch : net_micro_batch(net);
     replica->target = (struct target){.tiling = tiling_for_batch(micro_batch),
                                       .technique = options->technique,
-                                      .device = *device_info(device)};
+                                      .device = *device_info(device),
+                                      .tunings = device_tunings(device)};
     int rc =
         parameters_create(&replica->parameters, net, device, &replica->target, options->is_training,
                           allocation_max(replica), options->bucket_bytes);

@@ -1,4 +1,9 @@
-#include "ops/conv_tiled.h"
+/* The tiled technique of convolutions: what conv_tiled.cl leaves open, what suits a device by
+ * default, and the kernels as they were tuned. */
+#include "ops/conv.h"
+#include "ops/tile.h"
+
+static const char file[] = "conv_tiled.cl";
 
 static int least(int64_t a, int64_t b) {
     return (int)(a < b ? a : b);
@@ -17,25 +22,24 @@ static int64_t pixels(struct shape shape) {
     return (int64_t)shape.h * shape.w;
 }
 
-static struct product forward_product(const struct conv_problem *conv, struct tiling tiling) {
-    int64_t c = conv->in.c / conv->groups;
-    return (struct product){.rows = conv->out.c / conv->groups,
+static struct product forward_product(const struct conv *conv, struct tiling tiling) {
+    return (struct product){.rows = conv_k(conv),
                             .columns = pixels(conv->out) * tiling.tile * tiling.tiles,
-                            .terms = c * conv->size * conv->size,
+                            .terms = (int64_t)conv_c(conv) * conv->size * conv->size,
                             .count = conv->groups};
 }
 
 /* The pixels of each phase. */
-static struct product data_product(const struct conv_problem *conv, struct tiling tiling) {
-    int64_t k = conv->out.c / conv->groups, taps = up(conv->size, conv->stride);
+static struct product data_product(const struct conv *conv, struct tiling tiling) {
+    int64_t taps = up(conv->size, conv->stride);
     int64_t phase = up(conv->in.h, conv->stride) * up(conv->in.w, conv->stride);
-    return (struct product){.rows = conv->in.c / conv->groups,
+    return (struct product){.rows = conv_c(conv),
                             .columns = phase * tiling.tile * tiling.tiles,
-                            .terms = k * taps * taps,
+                            .terms = conv_k(conv) * taps * taps,
                             .count = (int64_t)conv->groups * conv->stride * conv->stride};
 }
 
-static struct product filter_product(const struct conv_problem *conv, struct tiling tiling) {
+static struct product filter_product(const struct conv *conv, struct tiling tiling) {
     struct product forward = forward_product(conv, tiling);
     return (struct product){.rows = forward.rows,
                             .columns = forward.terms,
@@ -43,10 +47,56 @@ static struct product filter_product(const struct conv_problem *conv, struct til
                             .count = forward.count};
 }
 
+static struct product product_of(const struct conv *conv, struct tiling tiling,
+                                 enum conv_pass pass) {
+    return pass == CONV_PASS_FORWARD ? forward_product(conv, tiling)
+           : pass == CONV_PASS_DATA  ? data_product(conv, tiling)
+                                     : filter_product(conv, tiling);
+}
+
+/* ---- what is open ---- */
+
+static const struct knob knobs[] = {TILE_KNOB_TABLE};
+
+/* Of backward filter. */
+enum { SPLITS = TILE_KNOBS, FILTER_KNOBS };
+static const struct knob filter_knobs[] = {
+    TILE_KNOB_TABLE,
+    {"TUNE_SPLITS",
+     "parts of the terms, each for work-groups of its own",
+     {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128}},
+};
+
+enum { SPLIT_BYTES_MAX = 64 << 20 }; /* of scratch memory */
+
+static int64_t most_splits(const struct product *product, const struct device_info *device) {
+    int64_t bytes = product->rows * product->columns * product->count * (int64_t)sizeof(float);
+    int64_t most = SPLIT_BYTES_MAX / bytes;
+    if (device->allocation_max && (int64_t)(device->allocation_max / 4) / bytes < most)
+        most = (int64_t)(device->allocation_max / 4) / bytes;
+    return most < 1 ? 1 : most;
+}
+
+static int splits_fit(const struct candidate *c) {
+    struct product product = filter_product(c->problem, c->target->tiling);
+    return c->values[SPLITS] <= most_splits(&product, &c->target->device);
+}
+
+static const struct rule rules[] = {TILE_RULES, {0}};
+static const struct rule filter_rules[] = {
+    TILE_RULES,
+    {splits_fit, "the splits take too much memory"},
+    {0},
+};
+
+static const struct space space = {file, knobs, TILE_KNOBS, rules};
+static const struct space filter_space = {file, filter_knobs, FILTER_KNOBS, filter_rules};
+
+/* ---- what suits by default ---- */
+
 enum {
-    SPLIT_STEPS = 32,           /* at least, so that adding the splits is little beside them */
-    SPLITS_A_UNIT = 4,          /* work-groups of backward filter that a compute unit should have */
-    SPLIT_BYTES_MAX = 64 << 20, /* of scratch memory */
+    SPLIT_STEPS = 32,  /* at least, so that adding the splits is little beside them */
+    SPLITS_A_UNIT = 4, /* work-groups of backward filter that a compute unit should have */
 };
 
 static int64_t wanted_groups(const struct device_info *device) {
@@ -58,60 +108,68 @@ static int64_t wanted_groups(const struct device_info *device) {
 static int choose_splits(const struct product *product, const struct tile *tile,
                          const struct device_info *device) {
     int64_t groups = up(product->rows, tile->m) * up(product->columns, tile->n) * product->count;
-    int64_t bytes = product->rows * product->columns * product->count * (int64_t)sizeof(float);
     int splits = least(up(wanted_groups(device), groups),
                        up(product->terms, (int64_t)SPLIT_STEPS * tile->k));
-    splits = least(splits, SPLIT_BYTES_MAX / bytes);
-    if (device->allocation_max)
-        splits = least(splits, (int64_t)(device->allocation_max / 4) / bytes);
+    splits = least(splits, most_splits(product, device));
     return splits < 1 ? 1 : splits;
 }
 
-static int choose(struct tile *tile, const struct product *product, const struct target *target) {
+static int open(struct choice *choice, const struct conv *conv, const struct target *target,
+                enum conv_pass pass) {
+    struct product product = product_of(conv, target->tiling, pass), whole = product;
     int vector = target->tiling.tile < 4 ? target->tiling.tile : 4;
-    return tile_choose(tile, product->rows, product->columns, product->count, vector,
-                       &target->device);
-}
-
-int conv_tiled_choose(struct conv_tiles *tiles, const struct conv_problem *conv,
-                      const struct target *target) {
-    struct product forward = forward_product(conv, target->tiling);
-    struct product data = data_product(conv, target->tiling);
-    struct product filter = filter_product(conv, target->tiling);
-    struct product split = filter;
-    split.count *= wanted_groups(&target->device); /* it can have as many */
-    if (!choose(&tiles->forward, &forward, target) ||
-        !choose(&tiles->backward_data, &data, target) ||
-        !choose(&tiles->backward_filter, &split, target))
+    struct tile tile;
+    if (pass == CONV_PASS_FILTER)
+        product.count *= wanted_groups(&target->device); /* it can have as many */
+    if (!tile_choose(&tile, product.rows, product.columns, product.count, vector, &target->device))
         return 0;
-    tiles->splits = choose_splits(&filter, &tiles->backward_filter, &target->device);
+    tile_write(choice->defaults, &tile);
+    choice->most[TILE_VECTOR] = vector;
+    choice->space = &space;
+    if (pass == CONV_PASS_FILTER) {
+        choice->space = &filter_space;
+        choice->defaults[SPLITS] = choose_splits(&whole, &tile, &target->device);
+        choice->most[SPLITS] =
+            least(most_splits(&whole, &target->device), up(product.terms, tile.k));
+    }
     return 1;
 }
 
-static struct kernel_spec spec_of(const char *function, const struct tile *tile,
-                                  const struct product *product, int splits) {
-    return tile_spec("conv_tiled.cl", function, tile, product->rows, product->columns,
-                     product->count * splits);
+/* ---- the kernels ---- */
+
+static void add_one(struct conv_specs *out, int kernel, const char *function,
+                    const struct product *product, const struct space *its_space,
+                    const int values[]) {
+    struct tile tile = tile_read(values);
+    out->specs[kernel] =
+        tile_spec(file, function, &tile, product->rows, product->columns, product->count);
+    tuning_define(&out->specs[kernel], its_space, values);
 }
 
-struct conv_tiled_specs conv_tiled_specs(const struct conv_problem *conv,
-                                         const struct target *target,
-                                         const struct conv_tiles *tiles) {
-    struct product forward = forward_product(conv, target->tiling);
-    struct product data = data_product(conv, target->tiling);
-    struct product filter = filter_product(conv, target->tiling);
-    struct conv_tiled_specs specs = {
-        .forward = spec_of("conv_forward", &tiles->forward, &forward, 1),
-        .backward_data = spec_of("conv_backward_data", &tiles->backward_data, &data, 1),
-        .backward_filter =
-            spec_of("conv_backward_filter", &tiles->backward_filter, &filter, tiles->splits),
-    };
-    kernel_define(&specs.backward_filter, "SPLITS", tiles->splits);
-    if (tiles->splits > 1) {
-        size_t weights = (size_t)(filter.rows * filter.columns * filter.count);
-        specs.add_splits = kernel_spec("conv_tiled.cl", "conv_add_splits", weights, 1, 1);
-        kernel_define(&specs.add_splits, "SPLITS", tiles->splits);
-        specs.scratch_bytes = weights * (size_t)tiles->splits * sizeof(float);
-    }
-    return specs;
+static void add_filter(struct conv_specs *out, const struct product *whole, const int values[]) {
+    struct product product = *whole;
+    product.count *= values[SPLITS];
+    add_one(out, CONV_BACKWARD_FILTER, "conv_backward_filter", &product, &filter_space, values);
+    if (values[SPLITS] == 1)
+        return;
+    size_t weights = (size_t)(whole->rows * whole->columns * whole->count);
+    size_t bytes = weights * (size_t)values[SPLITS] * sizeof(float);
+    struct kernel_spec *adds = &out->specs[CONV_ADD_SPLITS];
+    *adds = kernel_spec(file, "conv_add_splits", weights, 1, 1);
+    tuning_define(adds, &filter_space, values);
+    if (bytes > out->scratch_bytes)
+        out->scratch_bytes = bytes;
 }
+
+static void add(struct conv_specs *out, const struct conv *conv, const struct target *target,
+                enum conv_pass pass, const int values[]) {
+    struct product product = product_of(conv, target->tiling, pass);
+    if (pass == CONV_PASS_FILTER)
+        add_filter(out, &product, values);
+    else if (pass == CONV_PASS_DATA)
+        add_one(out, CONV_BACKWARD_DATA, "conv_backward_data", &product, &space, values);
+    else
+        add_one(out, CONV_FORWARD, "conv_forward", &product, &space, values);
+}
+
+const struct conv_technique conv_tiled = {open, add};

@@ -1,5 +1,9 @@
 #include "ops/gemm_tiled.h"
 
+static const struct knob knobs[] = {TILE_KNOB_TABLE};
+static const struct rule rules[] = {TILE_RULES, {0}};
+static const struct space space = {"gemm_tiled.cl", knobs, TILE_KNOBS, rules};
+
 int gemm_tiled_vector(const struct gemm *gemm) {
     int vector = 4, side = gemm->transpose_b ? gemm->k : gemm->n;
     while (side % vector || gemm->stride_b % vector || gemm->stride_c % vector)
@@ -20,5 +24,10 @@ int gemm_tiled_choose(struct tile *tile, const struct gemm *gemm, const struct t
 }
 
 struct kernel_spec gemm_tiled_spec(const struct gemm *gemm, const struct tile *tile) {
-    return tile_spec("gemm_tiled.cl", "gemm_tiled", tile, gemm->m, columns_of(gemm), 1);
+    struct kernel_spec spec =
+        tile_spec("gemm_tiled.cl", "gemm_tiled", tile, gemm->m, columns_of(gemm), 1);
+    int values[TILE_KNOBS];
+    tile_write(values, tile);
+    tuning_define(&spec, &space, values);
+    return spec;
 }

@@ -30,6 +30,36 @@ int tile_is_legal(const struct tile *tile, const struct device_info *device) {
            floats * sizeof(float) <= device->local_memory;
 }
 
+void tile_write(int values[], const struct tile *tile) {
+    values[TILE_M] = tile->m;
+    values[TILE_N] = tile->n;
+    values[TILE_K] = tile->k;
+    values[TILE_RM] = tile->rm;
+    values[TILE_RN] = tile->rn;
+    values[TILE_BUFFERS] = tile->buffers;
+    values[TILE_VECTOR] = tile->vector;
+}
+
+struct tile tile_read(const int values[]) {
+    return (struct tile){.m = values[TILE_M],
+                         .n = values[TILE_N],
+                         .k = values[TILE_K],
+                         .rm = values[TILE_RM],
+                         .rn = values[TILE_RN],
+                         .buffers = values[TILE_BUFFERS],
+                         .vector = values[TILE_VECTOR]};
+}
+
+int tile_form_is_legal(const struct candidate *candidate) {
+    struct tile tile = tile_read(candidate->values);
+    return has_legal_form(&tile) && divides(tile.vector, candidate->target->tiling.tile);
+}
+
+int tile_fits_device(const struct candidate *candidate) {
+    struct tile tile = tile_read(candidate->values);
+    return tile_is_legal(&tile, &candidate->target->device);
+}
+
 static int64_t blocks(int64_t size, int64_t block) {
     return (size + block - 1) / block;
 }
@@ -69,12 +99,5 @@ struct kernel_spec tile_spec(const char *file, const char *function, const struc
                                           (size_t)blocks(columns, tile->n), (size_t)count);
     spec.local[0] = items;
     spec.local[1] = spec.local[2] = 1;
-    kernel_define(&spec, "TUNE_M", tile->m);
-    kernel_define(&spec, "TUNE_N", tile->n);
-    kernel_define(&spec, "TUNE_K", tile->k);
-    kernel_define(&spec, "TUNE_RM", tile->rm);
-    kernel_define(&spec, "TUNE_RN", tile->rn);
-    kernel_define(&spec, "TUNE_BUFFERS", tile->buffers);
-    kernel_define(&spec, "TUNE_VECTOR", tile->vector);
     return spec;
 }

@@ -2,8 +2,7 @@
 #ifndef OPS_TILE_H
 #define OPS_TILE_H
 
-#include "cl/kernel.h"
-#include "cl/target.h"
+#include "cl/tuning.h"
 
 /* The TUNE_* of tiled.clh, by their names there. */
 struct tile {
@@ -16,6 +15,31 @@ struct tile {
 /* Work-items of a work-group. */
 int tile_items(const struct tile *tile);
 
+/* What is open of a tile, for a space: its first knobs, and its rules. */
+enum { TILE_M, TILE_N, TILE_K, TILE_RM, TILE_RN, TILE_BUFFERS, TILE_VECTOR, TILE_KNOBS };
+#define TILE_KNOB_TABLE                                                    \
+    {"TUNE_M", "rows of a block", {16, 32, 48, 64, 96, 128, 192, 256}},    \
+        {"TUNE_N", "columns of a block", {16, 32, 64, 96, 128, 192, 256}}, \
+        {"TUNE_K", "terms of a step", {4, 8, 16, 32}},                     \
+        {"TUNE_RM", "rows that a work-item sums", {2, 4, 6, 8, 12, 16}},   \
+        {"TUNE_RN", "columns that a work-item sums", {2, 4, 8, 12, 16}},   \
+        {"TUNE_BUFFERS", "slices in local memory at a time", {1, 2}}, {    \
+        "TUNE_VECTOR", "floats of an access", {                            \
+            1, 2, 4                                                        \
+        }                                                                  \
+    }
+
+int tile_form_is_legal(const struct candidate *candidate);
+int tile_fits_device(const struct candidate *candidate);
+#define TILE_RULES                                                                             \
+    {tile_form_is_legal, "the parts do not make up whole blocks, slices and vectors"}, {       \
+        tile_fits_device, "a block is more than the device's work-groups or local memory hold" \
+    }
+
+/* A tile as such values, and back. */
+void tile_write(int values[], const struct tile *tile);
+struct tile tile_read(const int values[]);
+
 /* Whether the kernels can be had with a tile on a device: by its form, work-group and local memory.
  */
 int tile_is_legal(const struct tile *tile, const struct device_info *device);
@@ -26,8 +50,8 @@ int tile_is_legal(const struct tile *tile, const struct device_info *device);
 int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count, int vector,
                 const struct device_info *device);
 
-/* A specification with a work-group for each block of rows x columns, `count` times, and the tile's
- * macros. */
+/* A specification with a work-group for each block of rows x columns, `count` times, without the
+ * tile's macros. */
 struct kernel_spec tile_spec(const char *file, const char *function, const struct tile *tile,
                              int64_t rows, int64_t columns, int64_t count);
 

@@ -206,6 +206,83 @@ START_TEST(store_is_used_by_several_threads_at_once) {
 }
 END_TEST
 
+/* ---- tunings ---- */
+
+static void keep_tuning(struct store *store, const char *device, int problem, const char *values) {
+    struct tuning tuning = {.kernel = "conv forward",
+                            .source = kernel_text_hash("conv_vector.cl"),
+                            .seconds = 0.25,
+                            .default_seconds = 0.5,
+                            .origin = ORIGIN_FULL};
+    (void)snprintf(tuning.problem, sizeof tuning.problem, "C=%d", problem);
+    (void)snprintf(tuning.values, sizeof tuning.values, "%s", values);
+    ck_assert(store_keep_tuning(store, device, &tuning));
+}
+
+static struct tunings *tunings_of(struct store *store, const char *device) {
+    struct tunings *tunings = tunings_create();
+    ck_assert_ptr_nonnull(tunings);
+    ck_succeeds(store_find_tunings(store, device, tunings));
+    return tunings;
+}
+
+START_TEST(store_finds_the_tunings_of_a_device) {
+    struct store *store = opened();
+    keep_tuning(store, "one", 3, "conv_vector.cl BLOCK=1");
+    keep_tuning(store, "one", 3, "conv_vector.cl BLOCK=2");
+    keep_tuning(store, "two", 3, "conv_vector.cl BLOCK=3");
+    keep_tuning(store, "one", 4, "conv_tiled.cl M=1"); /* the text has changed since */
+    store_close(store);
+    store = opened();
+    struct tunings *tunings = tunings_of(store, "one");
+    ck_assert_int_eq(tunings_count(tunings), 1);
+    const struct tuning *row = tunings_at(tunings, 0);
+    ck_assert_str_eq(row->kernel, "conv forward");
+    ck_assert_str_eq(row->problem, "C=3");
+    ck_assert_str_eq(row->values, "conv_vector.cl BLOCK=2");
+    ck_assert(row->source == kernel_text_hash("conv_vector.cl"));
+    ck_assert(row->seconds == 0.25 && row->default_seconds == 0.5); /* NOLINT: exact */
+    ck_assert_int_eq(row->origin, ORIGIN_FULL);
+    tunings_free(tunings);
+    store_close(store);
+    tunings = tunings_create();
+    ck_succeeds(store_find_tunings(NULL, "one", tunings));
+    ck_assert_int_eq(tunings_count(tunings), 0);
+    ck_assert(!store_keep_tuning(NULL, "one", &(struct tuning){.kernel = "a"}));
+    tunings_free(tunings);
+}
+END_TEST
+
+/* Each keeps its own and one that all fight for. */
+START_TEST(store_keeps_the_tunings_of_several_processes_at_once) {
+    enum { PROCESSES = 4 };
+    pid_t children[PROCESSES];
+    for (int p = 0; p < PROCESSES; p++) {
+        children[p] = fork();
+        ck_assert_int_ge(children[p], 0);
+        if (children[p] == 0) {
+            struct store *store = store_open(path);
+            for (int i = 0; store && i < EACH; i++) {
+                keep_tuning(store, "one", 1000 * (p + 1) + i, "conv_vector.cl BLOCK=1");
+                keep_tuning(store, "one", 1, "conv_vector.cl BLOCK=1");
+            }
+            store_close(store);
+            _exit(store ? 0 : 1);
+        }
+    }
+    for (int p = 0; p < PROCESSES; p++) {
+        int status;
+        ck_assert_int_eq(waitpid(children[p], &status, 0), children[p]);
+        ck_assert_int_eq(status, 0);
+    }
+    struct store *store = opened();
+    struct tunings *tunings = tunings_of(store, "one");
+    ck_assert_int_eq(tunings_count(tunings), PROCESSES * EACH + 1);
+    tunings_free(tunings);
+    store_close(store);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("store");
     tcase_add_checked_fixture(tests, set_up, tear_down);
@@ -217,5 +294,7 @@ int main(void) {
     tcase_add_test(tests, store_that_cannot_be_is_none_and_fails_nobody);
     tcase_add_test(tests, store_is_written_by_several_processes_at_once);
     tcase_add_test(tests, store_is_used_by_several_threads_at_once);
+    tcase_add_test(tests, store_finds_the_tunings_of_a_device);
+    tcase_add_test(tests, store_keeps_the_tunings_of_several_processes_at_once);
     return suite_run("cl/store", tests);
 }

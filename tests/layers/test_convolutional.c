@@ -4,9 +4,9 @@
 #include "support/layer_bench.h"
 #include "support/numbers.h"
 #include "support/suite.h"
-#include "support/tuning.h"
 
-#include "ops/conv_tiled.h"
+#include "ops/conv.h"
+#include "ops/tile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,11 +261,6 @@ END_TEST
 
 /* ---- every register tile gives the same ---- */
 
-struct register_tile {
-    int vector, vectors, block, blocks, span, span_data, depth;
-    int filters, channels, filter_blocks, channel_blocks, tap_rows, tap_columns, run;
-};
-
 /* Not linear, so that what waits between two depths must wait as it is. */
 static const struct conv_case tuned_case = {.in = {10, 5, 4},
                                             .batch = 19,
@@ -277,80 +272,50 @@ static const struct conv_case tuned_case = {.in = {10, 5, 4},
                                             .groups = 2,
                                             .activation = ACTIVATION_TANH};
 
-static void redefine_tile(struct kernel_spec *spec, const struct register_tile *tile) {
-    redefine(spec, "TUNE_VECTOR", tile->vector);
-    redefine(spec, "TUNE_VECTORS", tile->vectors);
-    redefine(spec, "TUNE_BLOCK", tile->block);
-    redefine(spec, "TUNE_BLOCKS", tile->blocks);
-    redefine(spec, "TUNE_DEPTH", tile->depth);
-    redefine(spec, "TUNE_DEPTH_DATA", tile->depth);
-    redefine(spec, "TUNE_FILTER_BLOCKS", tile->filter_blocks);
-    redefine(spec, "TUNE_CHANNEL_BLOCKS", tile->channel_blocks);
-    redefine(spec, "TUNE_TAP_ROWS", tile->tap_rows);
-    redefine(spec, "TUNE_TAP_COLUMNS", tile->tap_columns);
-    redefine(spec, "TUNE_RUN", tile->run);
-    redefine(spec, "TUNE_SPAN", tile->span);
-    redefine(spec, "TUNE_SPAN_DATA", tile->span_data);
-    redefine(spec, "TUNE_FILTERS", tile->filters);
-    redefine(spec, "TUNE_CHANNELS", tile->channels);
-}
-
-/* Each kernel's geometry, as conv_vector.cl says it at the kernel. */
-static void set_geometry(struct kernel_spec *spec, const struct register_tile *tile, int tiles) {
-    const struct conv_case *c = &tuned_case;
-    int groups = c->groups, channels = c->in.c / groups, filters = c->filters / groups;
-    size_t lanes = (size_t)(c->tile / (tile->vector * tile->vectors));
-    size_t geometries[][3] = {
-        {(size_t)tile->block, (size_t)(9 * channels),
-         (size_t)groups * blocks(filters, tile->block)},
-        {lanes, (size_t)c->in.h * blocks(c->in.w, tile->span),
-         (size_t)(tiles * groups) * blocks(filters, tile->block * tile->blocks)},
-        {(size_t)tile->block, (size_t)(9 * filters),
-         (size_t)groups * blocks(channels, tile->block)},
-        {lanes, (size_t)c->in.h * blocks(c->in.w, tile->span_data),
-         (size_t)(tiles * groups) * blocks(channels, tile->block * tile->blocks)},
-        {blocks(3, tile->tap_rows) * blocks(3, tile->tap_columns),
-         blocks(channels, tile->channels * tile->channel_blocks),
-         (size_t)groups * blocks(filters, tile->filters * tile->filter_blocks)},
-    };
-    static const char *const functions[] = {"conv_pack_forward", "conv_forward",
-                                            "conv_pack_backward", "conv_backward_data",
-                                            "conv_backward_filter"};
-    for (int i = 0; i < 5; i++) {
-        if (strcmp(spec->function, functions[i]) == 0) {
-            memcpy(spec->global, geometries[i], sizeof spec->global);
-            return;
-        }
-    }
-    ck_abort_msg("the geometry of %s is not known here", spec->function);
-}
-
-static size_t scratch_bytes(const struct register_tile *tile) {
-    const struct conv_case *c = &tuned_case;
-    int channels = c->in.c / c->groups, filters = c->filters / c->groups;
-    size_t forward = blocks(filters, tile->block) * (size_t)channels;
-    size_t backward = blocks(channels, tile->block) * (size_t)filters;
-    return (size_t)(c->groups * tile->block * 9) * (forward > backward ? forward : backward) *
-           sizeof(float);
-}
-
-static void retune(struct layer_bench *bench, const struct register_tile *tile) {
-    for (int i = 0; i < LAYER_KERNELS_MAX; i++) {
-        struct kernel_spec *spec = &bench->kernels.specs[i];
-        if (!spec->file || strcmp(spec->file, "conv_vector.cl") != 0)
-            continue;
-        redefine_tile(spec, tile);
-        set_geometry(spec, tile, bench->target.tiling.tiles);
-    }
-    bench->kernels.scratch_bytes = scratch_bytes(tile);
-}
+struct register_tile {
+    int vector;
+    const char *result, *filter; /* of forward and backward data, and of backward weight */
+};
 
 static const struct register_tile register_tiles[] = {
-    {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
-    {2, 4, 7, 1, 4, 3, 2, 7, 5, 1, 1, 3, 1, 2},
-    {4, 2, 3, 2, 3, 2, 3, 2, 2, 3, 2, 2, 2, 3},  /* the last blocks are not whole */
-    {16, 1, 8, 3, 9, 9, 9, 9, 7, 2, 2, 4, 4, 9}, /* more of everything than there is */
+    {1, "VECTORS=1 BLOCK=1 BLOCKS=1 SPAN=1 DEPTH=1",
+     "FILTERS=1 CHANNELS=1 TAP_ROWS=1 TAP_COLUMNS=1 RUN=1 FILTER_BLOCKS=1 CHANNEL_BLOCKS=1"},
+    {2, "VECTORS=4 BLOCK=2 BLOCKS=1 SPAN=3 DEPTH=2",
+     "FILTERS=2 CHANNELS=5 TAP_ROWS=3 TAP_COLUMNS=1 RUN=2 FILTER_BLOCKS=1 CHANNEL_BLOCKS=1"},
+    /* the last blocks are not whole */
+    {4, "VECTORS=2 BLOCK=3 BLOCKS=2 SPAN=3 DEPTH=3",
+     "FILTERS=2 CHANNELS=2 TAP_ROWS=2 TAP_COLUMNS=2 RUN=3 FILTER_BLOCKS=3 CHANNEL_BLOCKS=2"},
+    /* more of everything than there is */
+    {16, "VECTORS=1 BLOCK=8 BLOCKS=3 SPAN=9 DEPTH=9",
+     "FILTERS=3 CHANNELS=7 TAP_ROWS=4 TAP_COLUMNS=4 RUN=9 FILTER_BLOCKS=2 CHANNEL_BLOCKS=2"},
 };
+
+/* Has the layer's passes computed by a file's kernels, tuned so. */
+static void retune(struct layer_bench *bench, struct tunings *tunings, const char *file,
+                   const char *result, const char *filter) {
+    layer_bench_plan_kernels(bench);
+    for (int i = 0; i < bench->kernels.choice_count; i++) {
+        const struct choice *choice = &bench->kernels.choices[i];
+        int is_filter = strcmp(choice->pass, "backward weight") == 0;
+        struct tuning tuning = tuning_of(choice, choice->defaults, ORIGIN_FULL);
+        (void)snprintf(tuning.values, sizeof tuning.values, "%s %s", file,
+                       is_filter ? filter : result);
+        ck_succeeds(tunings_set(tunings, &tuning));
+    }
+    bench->target.tunings = tunings;
+    layer_bench_plan_kernels(bench);
+    int taken = 0;
+    for (int i = 0; i < bench->kernels.choice_count; i++) {
+        const struct choice *choice = &bench->kernels.choices[i];
+        ck_assert_msg(!choice->refused, "%s", choice->refused);
+        if (choice->is_taken) {
+            ck_assert_str_eq(choice->space->file, file);
+            ck_assert_int_eq(choice->origin, ORIGIN_FULL);
+            taken++;
+        }
+    }
+    ck_assert_int_eq(taken, 3);
+}
 
 START_TEST(conv_gives_the_same_with_every_register_tile) {
     const struct register_tile *tile = &register_tiles[_i];
@@ -359,14 +324,20 @@ START_TEST(conv_gives_the_same_with_every_register_tile) {
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
     write_text(text, &tuned_case);
     struct layer_bench bench;
+    struct tunings *tunings = tunings_create();
+    struct device_info device = *device_info(test_device());
     struct layer_bench_options options = options_of(&tuned_case, TECHNIQUE_VECTOR);
+    ck_assert_ptr_nonnull(tunings);
+    device.is_cpu = tile->vector > 1; /* a CPU's work-items have vectors */
+    device.vector_width = tile->vector;
+    options.device = &device;
     ck_succeeds(layer_bench_infer(&bench, text, &options));
-    layer_bench_plan_kernels(&bench);
-    retune(&bench, tile);
+    retune(&bench, tunings, "conv_vector.cl", tile->result, tile->filter);
     layer_bench_build(&bench);
     check_forward(&bench, &tuned_case);
     check_backward(&bench, &tuned_case);
     layer_bench_close(&bench);
+    tunings_free(tunings);
 }
 END_TEST
 
@@ -375,12 +346,16 @@ END_TEST
 /* The least, rows that are no power of two, more columns than there are, and those for large
  * devices. */
 static const struct {
-    struct tile tile;
+    const char *tile;
     int splits;
 } tiles[] = {
-    {{4, 4, 4, 2, 2, 1, 2}, 1},     {{8, 16, 4, 4, 8, 2, 4}, 3},   {{12, 8, 3, 3, 2, 2, 1}, 2},
-    {{32, 32, 8, 4, 4, 2, 4}, 7},   {{64, 64, 16, 8, 8, 1, 4}, 1}, {{96, 128, 8, 8, 8, 2, 4}, 99},
-    {{128, 128, 8, 8, 8, 2, 4}, 2},
+    {"M=4 N=4 K=4 RM=2 RN=2 BUFFERS=1 VECTOR=2", 1},
+    {"M=8 N=16 K=4 RM=4 RN=8 BUFFERS=2 VECTOR=4", 3},
+    {"M=12 N=8 K=3 RM=3 RN=2 BUFFERS=2 VECTOR=1", 2},
+    {"M=32 N=32 K=8 RM=4 RN=4 BUFFERS=2 VECTOR=4", 7},
+    {"M=64 N=64 K=16 RM=8 RN=8 BUFFERS=1 VECTOR=4", 1},
+    {"M=96 N=128 K=8 RM=8 RN=8 BUFFERS=2 VECTOR=4", 99},
+    {"M=128 N=128 K=8 RM=8 RN=8 BUFFERS=2 VECTOR=4", 2},
 };
 
 enum { TILES = sizeof tiles / sizeof *tiles, SMALL_TILES = 4 };
@@ -407,66 +382,49 @@ static const struct conv_case tiled_cases[] = {
      .activation = ACTIVATION_RELU},
 };
 
-static void retile(struct layer_bench *bench, const struct conv_case *c, const struct tile *tile,
-                   int splits) {
-    struct conv_problem problem = {
-        c->in, bench->layer.plan.output, c->groups, c->size, c->stride, c->padding};
-    struct conv_tiles all = {*tile, *tile, *tile, splits};
-    struct conv_tiled_specs specs = conv_tiled_specs(&problem, &bench->target, &all);
-    const struct kernel_spec *others[] = {&specs.forward, &specs.backward_data,
-                                          &specs.backward_filter, &specs.add_splits};
-    int found = 0;
-    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        struct kernel_spec *spec = &bench->kernels.specs[k];
-        for (int i = 0; i < 4 && spec->file; i++) {
-            if (others[i]->file && strcmp(spec->function, others[i]->function) == 0) {
-                retune_as(spec, others[i]);
-                found++;
-            }
-        }
-    }
-    ck_assert_int_eq(found, splits > 1 ? 4 : 3);
-    bench->kernels.scratch_bytes = specs.scratch_bytes;
+static void check_tile(int i, const struct conv_case *c) {
+    char text[256], filter[128];
+    struct layer_bench bench;
+    struct tunings *tunings = tunings_create();
+    struct layer_bench_options options = options_of(c, TECHNIQUE_TILED);
+    ck_assert_ptr_nonnull(tunings);
+    write_text(text, c);
+    (void)snprintf(filter, sizeof filter, "%s SPLITS=%d", tiles[i].tile, tiles[i].splits);
+    ck_succeeds(layer_bench_infer(&bench, text, &options));
+    retune(&bench, tunings, "conv_tiled.cl", tiles[i].tile, filter);
+    layer_bench_build(&bench);
+    check_forward(&bench, c);
+    check_backward(&bench, c);
+    layer_bench_close(&bench);
+    tunings_free(tunings);
 }
 
-/* Plans with several splits, so that there is a kernel that adds them, or with one. */
-static void plan_tiled(struct layer_bench *bench, const struct conv_case *c,
-                       struct device_info *device, int splits) {
-    char text[256];
-    struct layer_bench_options options = options_of(c, TECHNIQUE_TILED);
-    *device = *device_info(test_device());
-    device->compute_units = 1000;
-    if (splits == 1)
-        device->allocation_max = 1; /* no room for sums that wait */
-    options.device = device;
-    write_text(text, c);
-    ck_succeeds(layer_bench_infer(bench, text, &options));
-    layer_bench_plan_kernels(bench);
+static int device_has_room(const char *text) {
+    struct tile t;
+    ck_assert_int_eq(sscanf(text, "M=%d N=%d K=%d RM=%d RN=%d BUFFERS=%d VECTOR=%d", &t.m, &t.n,
+                            &t.k, &t.rm, &t.rn, &t.buffers, &t.vector),
+                     7);
+    return tile_is_legal(&t, device_info(test_device()));
 }
 
 START_TEST(conv_gives_the_same_with_every_tile) {
-    const struct tile *tile = &tiles[_i].tile;
-    if (!tile_is_legal(tile, device_info(test_device())))
+    if (!device_has_room(tiles[_i].tile))
         SKIP_TEST(TEST_NO_ROOM_FOR_TILE);
     if (_i >= SMALL_TILES && !test_takes_large_tiles())
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
-    for (int i = 0; i < 2; i++) {
-        const struct conv_case *c = &tiled_cases[i];
-        struct layer_bench bench;
-        struct device_info device;
-        plan_tiled(&bench, c, &device, tiles[_i].splits);
-        retile(&bench, c, tile, tiles[_i].splits);
-        layer_bench_build(&bench);
-        check_forward(&bench, c);
-        check_backward(&bench, c);
-        layer_bench_close(&bench);
-    }
+    for (int i = 0; i < 2; i++)
+        check_tile(_i, &tiled_cases[i]);
 }
 END_TEST
 
 /* AlexNet's second layer on devices of all sizes, from none. */
 START_TEST(conv_has_legal_tiles_on_every_device_that_has_room_for_any) {
-    const struct conv_problem conv = {{96, 27, 27}, {256, 27, 27}, 2, 5, 1, 2};
+    const struct conv conv = {.in = {96, 27, 27},
+                              .out = {256, 27, 27},
+                              .groups = 2,
+                              .size = 5,
+                              .stride = 1,
+                              .padding = 2};
     static const struct device_info devices[] = {
         {.work_group_max = 64, .local_memory = 16384, .compute_units = 1},
         {.work_group_max = 128, .local_memory = 32768, .compute_units = 8},
@@ -475,17 +433,19 @@ START_TEST(conv_has_legal_tiles_on_every_device_that_has_room_for_any) {
     };
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         struct target target = {.tiling = tiling_for_batch(128), .device = devices[i]};
-        struct conv_tiles chosen;
-        ck_assert(conv_tiled_choose(&chosen, &conv, &target));
-        ck_assert(tile_is_legal(&chosen.forward, &devices[i]));
-        ck_assert(tile_is_legal(&chosen.backward_data, &devices[i]));
-        ck_assert(tile_is_legal(&chosen.backward_filter, &devices[i]));
-        ck_assert_int_ge(chosen.splits, 1);
-        target.device.work_group_max = 32;
-        ck_assert(!conv_tiled_choose(&chosen, &conv, &target));
-        target.device = devices[i];
-        target.device.local_memory = 2048;
-        ck_assert(!conv_tiled_choose(&chosen, &conv, &target));
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            struct choice choice = {0};
+            struct candidate chosen = {
+                .target = &target, .problem = &conv, .values = choice.defaults};
+            target.device = devices[i];
+            ck_assert(conv_tiled.open(&choice, &conv, &target, (enum conv_pass)pass));
+            ck_assert_ptr_null(tuning_refuse(choice.space, &chosen));
+            target.device.work_group_max = 32;
+            ck_assert(!conv_tiled.open(&choice, &conv, &target, (enum conv_pass)pass));
+            target.device = devices[i];
+            target.device.local_memory = 2048;
+            ck_assert(!conv_tiled.open(&choice, &conv, &target, (enum conv_pass)pass));
+        }
     }
 }
 END_TEST

@@ -1,0 +1,81 @@
+#include "ops/conv.h"
+
+int conv_c(const struct conv *conv) {
+    return conv->in.c / conv->groups;
+}
+
+int conv_k(const struct conv *conv) {
+    return conv->out.c / conv->groups;
+}
+
+static void define_problem(struct kernel_spec *spec, const struct conv *conv,
+                           const struct target *target) {
+    kernel_define(spec, "T", target->tiling.tile);
+    kernel_define(spec, "TILES", target->tiling.tiles);
+    kernel_define(spec, "GROUPS", conv->groups);
+    kernel_define(spec, "C", conv_c(conv));
+    kernel_define(spec, "H", conv->in.h);
+    kernel_define(spec, "W", conv->in.w);
+    kernel_define(spec, "K", conv_k(conv));
+    kernel_define(spec, "R", conv->size);
+    kernel_define(spec, "S", conv->size);
+    kernel_define(spec, "STRIDE", conv->stride);
+    kernel_define(spec, "PADDING", conv->padding);
+    kernel_define(spec, "OUT_H", conv->out.h);
+    kernel_define(spec, "OUT_W", conv->out.w);
+    kernel_define(spec, "ACTIVATION", conv->activation);
+}
+
+static void add_reference(struct conv_specs *out, const struct conv *conv,
+                          const struct target *target, int needs_dx) {
+    struct kernel_spec *specs = out->specs;
+    size_t tile = (size_t)target->tiling.tile, tiles = (size_t)target->tiling.tiles;
+    specs[CONV_FORWARD] =
+        kernel_spec("conv_reference.cl", "conv_forward", tile * (size_t)conv->out.w,
+                    (size_t)conv->out.h, tiles * (size_t)conv->out.c);
+    if (needs_dx)
+        specs[CONV_BACKWARD_DATA] =
+            kernel_spec("conv_reference.cl", "conv_backward_data", tile * (size_t)conv->in.w,
+                        (size_t)conv->in.h, tiles * (size_t)conv->in.c);
+    specs[CONV_BACKWARD_FILTER] = kernel_spec("conv_reference.cl", "conv_backward_filter",
+                                              (size_t)conv->size * (size_t)conv->size,
+                                              (size_t)conv_c(conv), (size_t)conv->out.c);
+}
+
+/* Adds the kernels of a pass by the best technique that is known for it: by default the first one
+ * that the device has room for. */
+static void add_pass(struct conv_specs *out, const struct conv *conv, const struct target *target,
+                     enum conv_pass pass) {
+    static const char *const passes[] = {"forward", "backward data", "backward weight"};
+    const struct conv_technique *const all[CONV_TECHNIQUES] = {&conv_tiled, &conv_vector};
+    const struct conv_technique *techniques[CONV_TECHNIQUES];
+    struct choice *ways = &out->choices[out->choice_count];
+    struct kernel_spec problem = {0};
+    int count = 0;
+    for (int i = target_prefers_tiles(target) ? 0 : 1; i < CONV_TECHNIQUES; i++) {
+        ways[count] = (struct choice){.operation = "conv", .pass = passes[pass]};
+        if (all[i]->open(&ways[count], conv, target, pass))
+            techniques[count++] = all[i];
+    }
+    define_problem(&problem, conv, target);
+    const struct choice *taken = tuning_choose(ways, count, target, conv, &problem);
+    techniques[taken - ways]->add(out, conv, target, pass, taken->values);
+    out->choice_count += count;
+}
+
+struct conv_specs conv_specs(const struct conv *conv, const struct target *target, int needs_dx) {
+    struct conv_specs out = {0};
+    if (target->technique == TECHNIQUE_REFERENCE) {
+        add_reference(&out, conv, target, needs_dx);
+    } else {
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            if (pass != CONV_PASS_DATA || needs_dx)
+                add_pass(&out, conv, target, (enum conv_pass)pass);
+        }
+    }
+    for (int i = 0; i < CONV_KERNELS; i++) {
+        if (out.specs[i].file)
+            define_problem(&out.specs[i], conv, target);
+    }
+    return out;
+}

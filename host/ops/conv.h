@@ -1,0 +1,64 @@
+/* Convolutions over a batch: the problem, and the kernels of each technique for its passes. */
+#ifndef OPS_CONV_H
+#define OPS_CONV_H
+
+#include "cl/tuning.h"
+#include "ops/bias_activation.h"
+
+/* Square windows. Channels are those of all groups together. */
+struct conv {
+    struct shape in, out;
+    int size, stride, padding, groups;
+    enum activation activation; /* of the output */
+};
+
+enum conv_pass { CONV_PASS_FORWARD, CONV_PASS_DATA, CONV_PASS_FILTER, CONV_PASSES };
+
+/* The pack kernels rearrange the filters into scratch memory, for the kernel that follows; where
+ * there is one that adds splits, backward filter leaves its result there, in parts. */
+enum {
+    CONV_PACK_FORWARD,    /* w, scratch */
+    CONV_FORWARD,         /* x, w or scratch, b, y */
+    CONV_PACK_BACKWARD,   /* w, scratch */
+    CONV_BACKWARD_DATA,   /* dy, w or scratch, dx */
+    CONV_BACKWARD_FILTER, /* dy, x, dw or scratch */
+    CONV_ADD_SPLITS,      /* scratch, dw */
+    CONV_KERNELS,
+};
+
+enum { CONV_TECHNIQUES = 2, CONV_CHOICES = CONV_TECHNIQUES * CONV_PASSES };
+
+/* A spec without a file is not needed. */
+struct conv_specs {
+    struct kernel_spec specs[CONV_KERNELS];
+    size_t scratch_bytes;
+    struct choice choices[CONV_CHOICES]; /* of each pass, the ways to compute it */
+    int choice_count;
+};
+
+/* A way to compute the passes. */
+struct conv_technique {
+    /* Fills the space, defaults and most of a choice. Returns 0 where the device has too little for
+     * it, or the problem is none of its kind. */
+    int (*open)(struct choice *choice, const struct conv *conv, const struct target *target,
+                enum conv_pass pass);
+    /* Adds the kernels of a pass, with these values, but for the macros that describe the problem.
+     */
+    void (*add)(struct conv_specs *out, const struct conv *conv, const struct target *target,
+                enum conv_pass pass, const int values[]);
+};
+
+/* Register tiles over the images of a tile, on any device: conv_vector.cl. */
+extern const struct conv_technique conv_vector;
+
+/* Tiles in local memory, for GPUs: conv_tiled.cl. */
+extern const struct conv_technique conv_tiled;
+
+/* The kernels for a target, by its technique and tunings. */
+struct conv_specs conv_specs(const struct conv *conv, const struct target *target, int needs_dx);
+
+/* Channels of a group that come in, and that go out. */
+int conv_c(const struct conv *conv);
+int conv_k(const struct conv *conv);
+
+#endif
