@@ -136,6 +136,9 @@ int program_get(cl_program *out, struct device *device, const struct kernel_spec
 int tuning_file_add_shipped(struct tunings *tunings, const struct device_info *info,
                             const char *text);
 
+/* How many threads build `count` programs, on so many cores. */
+int program_builders(const struct device_info *info, int count, long cores);
+
 /* Frees the device's programs. */
 void programs_free(struct device *device);
 

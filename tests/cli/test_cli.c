@@ -1,4 +1,6 @@
 /* The program as a user meets it: what it prints, what it writes, how it refuses. */
+#include "support/device.h"
+#include "support/limits.h"
 #include "support/suite.h"
 
 #include "base/file.h"
@@ -159,8 +161,11 @@ START_TEST(cli_summary_needs_no_device) {
 }
 END_TEST
 
-/* Runs in a shell's braces: the limits are those of the second program alone. */
-#define WITH_LIMITS(limits, arguments) "--version; CLNET_DEVICE_LIMITS=" limits " $CLNET " arguments
+/* Runs in a shell's braces: the limits are those of the second program alone, beside those that all
+ * tests run under. */
+#define LIMITS(limits) \
+    "CLNET_DEVICE_LIMITS=\"${CLNET_DEVICE_LIMITS:+$CLNET_DEVICE_LIMITS,}" limits "\" "
+#define WITH_LIMITS(limits, arguments) "--version; " LIMITS(limits) "$CLNET " arguments
 #define ALEXNET "summary $SOURCE/configs/alexnet.cfg --devices 0"
 
 START_TEST(cli_train_tunes_first_what_is_not_known_yet) {
@@ -186,6 +191,8 @@ START_TEST(cli_train_tunes_first_what_is_not_known_yet) {
 END_TEST
 
 START_TEST(cli_summary_of_devices_says_how_the_batch_is_made_to_fit) {
+    if (!test_takes_alexnet())
+        SKIP_TEST(TEST_NO_ROOM_FOR_ALEXNET);
     expect(WITH_LIMITS("global_memory=1G,allocation_max=256M", ALEXNET), 0, "so that they fit");
     expect(WITH_LIMITS("global_memory=512M", ALEXNET), 1, "even one sample at a time takes");
     expect(WITH_LIMITS("allocation_max=128M", ALEXNET), 1, "fc6.weight takes 144.0 MiB");
@@ -201,9 +208,9 @@ START_TEST(cli_summary_of_devices_divides_the_batch_and_adds_up) {
                                         "staging",     "results",     "exchange"};
     write_tiny();
     /* As on a device with memory of its own, which copies to the other. */
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "unified=0", 1), 0);
+    test_limits("unified=0");
     json_t *json = expect_json("summary tiny.cfg --batch 5 --devices 0,0 --json");
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     json_t *devices = json_object_get(json, "devices");
     ck_assert_uint_eq(json_array_size(devices), 2);
     for (size_t i = 0; i < 2; i++) {
@@ -226,9 +233,11 @@ END_TEST
 
 /* Memory for some of the 43 samples of a third of the batch at once, but not for all of them. */
 START_TEST(cli_summary_of_devices_that_share_layers_says_who_has_what) {
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "global_memory=3000M", 1), 0);
+    if (!test_takes_alexnet())
+        SKIP_TEST(TEST_NO_ROOM_FOR_ALEXNET);
+    test_limits("global_memory=3000M");
     json_t *json = expect_json(ALEXNET ",0,0 --set net.parallel=hybrid --json");
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     json_t *devices = json_object_get(json, "devices");
     json_int_t outputs = 0, samples = 0;
     ck_assert_uint_eq(json_array_size(devices), 3);
@@ -256,14 +265,15 @@ END_TEST
 START_TEST(cli_devices_lists_what_each_can_do) {
     json_t *json = expect_json("devices --json");
     ck_assert_uint_gt(json_array_size(json), 0);
-    static const char *const keys[] = {"index",         "name",         "vendor",
-                                       "platform",      "driver",       "compute_units",
-                                       "global_memory", "local_memory", "largest_allocation",
-                                       "fp16",          "fp64",         "sub_devices"};
-    for (int i = 0; i < 12; i++)
+    static const char *const keys[] = {
+        "index",         "name",          "vendor",       "platform",           "driver",
+        "compute_units", "global_memory", "local_memory", "largest_allocation", "fp16",
+        "fp64",          "sub_devices",   "quirks"};
+    for (int i = 0; i < 13; i++)
         ck_assert_msg(json_object_get(json_array_get(json, 0), keys[i]) != NULL, "no %s", keys[i]);
     json_decref(json);
     expect("devices", 0, "0: ");
+    expect(WITH_LIMITS("platform=Oclgrind", "devices"), 0, "quirk 'serial': ");
 }
 END_TEST
 
@@ -405,9 +415,9 @@ enum { COMPARE_CASES = 10 };
 
 START_TEST(cli_bench_goes_on_with_the_other_devices_when_one_fails) {
     write_tiny();
-    struct result result = run("--version; POCL_DEVICES='pthread pthread' "
-                               "CLNET_DEVICE_LIMITS=1:launches=1 $CLNET bench tiny.cfg "
-                               "--devices 0,1 --repetitions 1");
+    struct result result = run("--version; POCL_DEVICES='pthread pthread' " LIMITS(
+        "1:launches=1") "$CLNET bench tiny.cfg "
+                        "--devices 0,1 --repetitions 1");
     /* Where PoCL is, it shows two devices. */
     if (!strstr(result.output, "there is no such device")) {
         ck_assert_int_eq(result.status, 1);
@@ -634,10 +644,10 @@ END_TEST
 
 START_TEST(cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere) {
     write_tiny();
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "0:commands=90", 1), 0);
+    test_limits("0:commands=90");
     struct result result = run("train tiny.cfg --devices 0,0 --output lost --iterations 100 "
                                "--set net.save_iterations=1");
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     ck_assert_msg(result.status == 1 && strstr(result.output, "device 0 (") &&
                       strstr(result.output, "CL_OUT_OF_RESOURCES") &&
                       strstr(result.output, "clnet train --resume lost goes on from iteration"),
@@ -737,7 +747,7 @@ int main(void) {
     tcase_add_test(tests, cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere);
     tcase_add_test(tests, cli_trace_is_json_with_a_group_for_each_device);
     tcase_add_test(tests, cli_trace_shows_the_rounds_of_devices_that_share_layers);
-    int status = suite_run("cli", tests);
+    int status = suite_run("cli/cli", tests);
     char command[64];
     (void)snprintf(command, sizeof command, "rm -rf %s", directory);
     return system(command) == 0 ? status : EXIT_FAILURE;

@@ -163,7 +163,7 @@ static void check_forms(const struct gemm_size *size, enum technique technique) 
 
 START_TEST(gemm_matches_reference_in_every_form_of_a_connected_layer) {
     if (sizes[_i].is_large && test_is_small())
-        return;
+        SKIP_TEST(TEST_TOO_LARGE);
     check_forms(&sizes[_i], TECHNIQUE_REFERENCE);
     check_forms(&sizes[_i], TECHNIQUE_VECTOR);
     check_forms(&sizes[_i], TECHNIQUE_TILED);
@@ -172,7 +172,7 @@ END_TEST
 
 START_TEST(gemm_of_clblast_matches_reference_in_every_form_of_a_connected_layer) {
     if (test_is_small())
-        return;
+        SKIP_TEST(TEST_TOO_LARGE);
     for (int i = 0; i < SIZES; i++) {
         struct target target = target_of(TECHNIQUE_AUTO, sizes[i].lanes);
         struct gemm products[] = {forward_product(&sizes[i]), data_product(&sizes[i]),
@@ -274,8 +274,10 @@ START_TEST(gemm_gives_the_same_with_every_tile) {
     static const struct gemm_size tuned[] = {{13, 12, 4, 3, 0}, {70, 20, 32, 5, 1}};
     struct target target = target_of(TECHNIQUE_TILED, 4);
     const struct tile *tile = &tiles[_i];
-    if (!tile_is_legal(tile, &target.device) || (_i >= SMALL_TILES && !test_takes_large_tiles()))
-        return;
+    if (!tile_is_legal(tile, &target.device))
+        SKIP_TEST(TEST_NO_ROOM_FOR_TILE);
+    if (_i >= SMALL_TILES && !test_takes_large_tiles())
+        SKIP_TEST(TEST_SLOW_TO_COMPILE);
     for (int size = 0; size < 2; size++) {
         if (tuned[size].is_large && test_is_small())
             continue;

@@ -1,5 +1,6 @@
 /* Devices that share the layers of a net learn what one device learns. */
 #include "support/device.h"
+#include "support/limits.h"
 #include "support/net_bench.h"
 #include "support/suite.h"
 
@@ -309,9 +310,9 @@ START_TEST(hybrid_devices_with_little_memory_work_in_parts_and_learn_the_same) {
     net_bench_close(&bench);
     (void)snprintf(limit, sizeof limit, "global_memory=%llu",
                    3 * (unsigned long long)(more + less) / 2);
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limit, 1), 0);
+    test_limits(limit);
     open_team(&bench, hybrid_text, times(3), 0);
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     ck_assert_int_eq(replica_micro_batch(bench.replica), 4);
     struct trainer_state state = trainer_start(bench.net);
     train(&bench, &state, &record);
@@ -359,5 +360,5 @@ int main(void) {
     tcase_add_loop_test(tests, hybrid_devices_take_what_is_planned_to_the_byte, 0, 2);
     tcase_add_test(tests, hybrid_devices_with_little_memory_work_in_parts_and_learn_the_same);
     tcase_add_test(tests, hybrid_refuses_what_cannot_be_divided_so);
-    return suite_run("hybrid", tests);
+    return suite_run("train/hybrid", tests);
 }

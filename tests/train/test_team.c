@@ -1,5 +1,6 @@
 /* A team learns what one device learns, whatever it is made of. */
 #include "support/device.h"
+#include "support/limits.h"
 #include "support/net_bench.h"
 #include "support/suite.h"
 
@@ -170,7 +171,7 @@ static int parts_of_device(void) {
 
 START_TEST(team_of_sub_devices_learns_what_one_device_learns) {
     if (parts_of_device() < 2)
-        return;
+        SKIP_TEST(TEST_NO_PARTS);
     struct record record;
     trained(&record, list_of("#/2"), NULL);
     check_same(&record, alone(), "#/2");
@@ -200,7 +201,7 @@ static const char *const by_copies[] = {"#,#", "#,#,#,#", "#/2"};
 START_TEST(team_learns_the_same_bits_by_copies_among_its_devices) {
     struct record host, device;
     if (strchr(by_copies[_i], '/') && parts_of_device() < 2)
-        return;
+        SKIP_TEST(TEST_NO_PARTS);
     trained(&host, list_of(by_copies[_i]), NULL);
     trained(&device, list_of(by_copies[_i]), &(struct team_options){.exchange = EXCHANGE_DEVICE});
     ck_assert_uint_eq(host.digest, device.digest);
@@ -283,9 +284,9 @@ START_TEST(team_on_a_device_with_little_memory_works_in_parts_and_learns_the_sam
     net_bench_close(&bench);
     (void)snprintf(limit, sizeof limit, "global_memory=%llu",
                    (unsigned long long)(part.total + whole.total) / 2);
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limit, 1), 0);
+    test_limits(limit);
     open_team(&bench, NULL, NULL);
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     ck_assert_int_lt(replica_micro_batch(bench.replica), 22);
     struct trainer_state state = trainer_start(bench.net);
     train(&bench, &state, &record);
@@ -323,9 +324,9 @@ START_TEST(team_that_is_divided_anew_tells_of_parts_when_they_are_news) {
     net_bench_close(&bench);
     (void)snprintf(limit, sizeof limit, "global_memory=%llu",
                    (unsigned long long)(2.1 * (double)part.total));
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limit, 1), 0);
+    test_limits(limit);
     open_team(&bench, list_of("#,#"), NULL); /* two parts of each share */
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     ck_assert_int_eq(replica_micro_batch(bench.replica), 8);
     ck_assert_int_eq(parts_told(bench.team, large), 1);
     ck_assert_int_eq(parts_told(bench.team, near), 0);
@@ -437,5 +438,5 @@ int main(void) {
     tcase_add_test(tests, team_shares_the_parameters_of_its_first_replica);
     tcase_add_test(tests, team_with_a_loss_that_is_not_finite_says_where_and_updates_nothing);
     tcase_add_test(tests, team_that_is_larger_than_the_batch_is_refused);
-    return suite_run("team", tests);
+    return suite_run("train/team", tests);
 }
