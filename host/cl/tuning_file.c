@@ -388,6 +388,7 @@ static int import_row(struct device *device, const char *key, struct tuning tuni
         return 0;
     }
     tuning.origin = ORIGIN_IMPORTED;
+    tuning.source = tuning_text_hash(&tuning); /* not for ever, where it was of any */
     if (!store_keep_tuning(device->store, key, &tuning))
         return error_set(ERROR_SYSTEM,
                          "device %d (%s): what is kept between runs cannot be written, so nothing "

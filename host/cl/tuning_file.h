@@ -71,8 +71,8 @@ struct tuning_import {
     int other_sources; /* left out: found of another text of the kernels */
 };
 
-/* Keeps a file's rows that hold on a device, for this run and later ones, as imported.
- * ERROR_SYSTEM where nothing can be kept. */
+/* Keeps a file's rows that hold on a device, for this run and later ones, as imported, and as long
+ * as the kernels' texts are what they are now. ERROR_SYSTEM where nothing can be kept. */
 int tuning_file_import(const struct tuning_file *file, struct device *device,
                        struct tuning_import *done);
 
