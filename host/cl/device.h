@@ -103,6 +103,9 @@ void device_key(char key[DEVICE_KEY], const struct device_info *info);
  * device. */
 struct tunings *device_tunings(const struct device *device);
 
+/* The same of a device that is not open, in a new table, to be freed with tunings_free. */
+int device_find_tunings(struct tunings **out, const struct device_info *info);
+
 /* Adds a tuning to the device's table, and to those of later runs. */
 struct tuning;
 int device_keep_tuning(struct device *device, const struct tuning *tuning);

@@ -352,7 +352,8 @@ static int add_rows(struct tunings *tunings, const struct tuning_file *file,
     return left_out;
 }
 
-int tuning_file_add_shipped(struct device *device, const char *text) {
+int tuning_file_add_shipped(struct tunings *tunings, const struct device_info *device,
+                            const char *text) {
     struct tuning_file file;
     int rc = tuning_file_parse(&file, "tunings.tsv", text, strlen(text));
     for (int i = 0; i < file.count; i++) {
@@ -360,7 +361,7 @@ int tuning_file_add_shipped(struct device *device, const char *text) {
         file.rows[i].tuning.origin = ORIGIN_SHIPPED;
     }
     if (rc == 0)
-        rc = add_rows(device->tunings, &file, &device->info);
+        rc = add_rows(tunings, &file, device);
     tuning_file_free(&file);
     return rc < 0 ? rc : 0;
 }

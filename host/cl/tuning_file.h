@@ -59,6 +59,11 @@ void tuning_row_write(FILE *out, const struct tuning_row *row);
 int tuning_file_save(const char *path, struct device *const *devices, int count,
                      enum origin earliest);
 
+/* Adds to a device's table what a text like shipped_tunings (cl/source.h) has for it: of origin
+ * `shipped` and of any source, whatever it says of how that was found. */
+int tuning_file_add_shipped(struct tunings *tunings, const struct device_info *device,
+                            const char *text);
+
 /* Replaces a device's table, but nothing of what later runs find, by the rows of a file that hold
  * on it, if there are any. Returns how many of these are left out, since they were found of other
  * texts of the kernels than there are now. A file that cannot be read changes nothing. */

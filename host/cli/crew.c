@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cli/tune_first.h"
 #include "train/exchange_choice.h"
 #include "train/split.h"
 
@@ -56,11 +57,14 @@ static int open_choices(struct crew *crew, const struct device_choice *choices, 
     return 0;
 }
 
-static int open_devices(struct crew *crew, const struct crew_flags *flags) {
+static int open_devices(struct crew *crew, const struct net *net, const struct crew_flags *flags,
+                        enum truth truth_kind, int is_floats) {
     struct device_choice *choices;
     int count;
     TRY(devices_choose(&choices, &count, flags->devices));
-    int rc = open_choices(crew, choices, count, flags);
+    int rc = tune_first(flags->tune, net, choices, count, truth_kind, is_floats);
+    if (rc == 0)
+        rc = open_choices(crew, choices, count, flags);
     free(choices);
     return rc == 0 && !flags->devices ? tell_others() : rc;
 }
@@ -85,7 +89,7 @@ static int parse_split(int **shares, int count, int batch, const char *split) {
 static int open_once(struct crew *crew, const char *command, const struct net *net,
                      const struct crew_flags *flags, enum truth truth_kind, int is_floats) {
     int *shares;
-    TRY(open_devices(crew, flags));
+    TRY(open_devices(crew, net, flags, truth_kind, is_floats));
     TRY(watchdog_start(&crew->watchdog, crew->devices, crew->count, flags->timeout, command));
     if (flags->trace)
         TRY(trace_open(&crew->trace, flags->trace));

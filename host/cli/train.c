@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/interrupt.h"
 #include "cli/training.h"
+#include "cli/tune_first.h"
 #include "net/weights.h"
 
 #include <inttypes.h>
@@ -31,6 +32,7 @@ static const struct option flag_table[] = {
      OPTION_STRING, FIELD(crew.split), NULL, 0, 0, NULL},
     {"exchange", CREW_EXCHANGE_HELP, OPTION_ENUM, FIELD(crew.exchange), "auto", 0, 0,
      crew_exchanges},
+    {"tune", TUNE_FIRST_HELP, OPTION_STRING, FIELD(crew.tune), NULL, 0, 0, NULL},
     {"data", "what to read in place of what the config names", OPTION_STRING, FIELD(job.data), NULL,
      0, 0, NULL},
     {"weights", "weights to begin with, a safetensors file", OPTION_STRING, FIELD(weights), NULL, 0,
@@ -95,6 +97,7 @@ static int refuse_with_resume(const struct flags *flags, const struct arguments 
         {"batch", flags->job.batch},
         {"seed", flags->job.seed},
         {"output", flags->output},
+        {"tune", flags->crew.tune},
         {"set", arguments->assignment_count ? arguments->assignments[0] : NULL},
     };
     if (arguments->operand_count > 0)
@@ -164,6 +167,7 @@ static int open_data(struct training *training) {
 
 static int prepare(struct training *training, const struct flags *flags) {
     struct job *job = &training->job;
+    TRY(tune_first_check(flags->crew.tune));
     TRY(open_data(training));
     TRY(trainer_iterations(job->net, training->train, &training->iterations));
     TRY(crew_open(&training->crew, "train", job->net, &flags->crew,
@@ -301,13 +305,14 @@ static int run(const struct command *command, int argc, char **argv) {
 
 const struct command command_train = {
     .name = "train",
-    .usage = "CONFIG [--devices LIST] [--split SHARES] [--exchange WAY] [--data PATH] "
-             "[--weights FILE] [--epochs N] [--iterations N] [--batch N] [--seed N] [--output DIR] "
-             "[--trace FILE] [--timeout SECONDS] [--verbose] [--set section.key=value]...\n"
-             "      clnet train --resume DIR [--devices LIST] [--split SHARES] [--exchange WAY] "
-             "[--epochs N] "
-             "[--iterations N] "
-             "[--timeout SECONDS] [--verbose]",
+    .usage =
+        "CONFIG [--devices LIST] [--split SHARES] [--exchange WAY] [--tune MODE] [--data PATH] "
+        "[--weights FILE] [--epochs N] [--iterations N] [--batch N] [--seed N] [--output DIR] "
+        "[--trace FILE] [--timeout SECONDS] [--verbose] [--set section.key=value]...\n"
+        "      clnet train --resume DIR [--devices LIST] [--split SHARES] [--exchange WAY] "
+        "[--epochs N] "
+        "[--iterations N] "
+        "[--timeout SECONDS] [--verbose]",
     .help = "Trains the network of a config and writes a directory: the weights, the metrics, and "
             "the config as it was.\n\n"
             "  config.cfg                 the config with every default and override in it\n"

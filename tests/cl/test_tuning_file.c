@@ -383,7 +383,7 @@ START_TEST(shipped_rows_are_of_any_source_and_give_way_to_what_was_found) {
         "*\tanother\t\tany forward\tC=83\tlimits.cl WIDTH=1\t0123456789abcdef\t1\t2\tfull\n";
     device_key(key, device_info(device));
     ck_assert(store_keep_tuning(device->store, key, &found));
-    ck_succeeds(tuning_file_add_shipped(device, text));
+    ck_succeeds(tuning_file_add_shipped(device_tunings(device), device_info(device), text));
     ck_assert_int_eq(tunings_count(device_tunings(device)), 2);
     ck_assert_str_eq(known("C=82")->values, "limits.cl WIDTH=1");
     ck_succeeds(store_find_tunings(device->store, key, device_tunings(device)));
