@@ -6,6 +6,7 @@
 #include "cl/quirks.h"
 #include "cl/source.h"
 #include "cl/store.h"
+#include "cl/tuning_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>

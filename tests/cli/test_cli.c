@@ -707,6 +707,67 @@ START_TEST(cli_trace_shows_the_rounds_of_devices_that_share_layers) {
 }
 END_TEST
 
+/* A convolution whose passes a file of tunings knows: one way that works anywhere, one nowhere, one
+ * that no kernel is of, and one of other kernels. */
+static const char *const tuned = "[net]\nwidth=8\nheight=8\nchannels=3\nbatch=4\n[convolutional]\n"
+                                 "name=conv1\nfilters=8\nsize=3\npadding=1\nactivation=linear\n"
+                                 "[convolutional]\nname=conv2\nfilters=8\nsize=3\npadding=1\n"
+                                 "activation=linear\n[cost]\n";
+#define TUNINGS                                                                                    \
+    "clnet tunings 1: platform\tdevice\tdriver\tkernel\tproblem\tvalues\tsource\tms\tdefault ms\t" \
+    "origin\n"
+#define CONV1 \
+    "T=4 TILES=1 GROUPS=1 C=3 H=8 W=8 K=8 R=3 S=3 STRIDE=1 PADDING=1 OUT_H=8 OUT_W=8 ACTIVATION=0"
+#define CONV2 \
+    "T=4 TILES=1 GROUPS=1 C=8 H=8 W=8 K=8 R=3 S=3 STRIDE=1 PADDING=1 OUT_H=8 OUT_W=8 ACTIVATION=0"
+static const char *const tunings =
+    TUNINGS "*\t*\t\tconv forward\t" CONV1
+            "\tconv_vector.cl VECTORS=1 BLOCK=2 BLOCKS=1 SPAN=2 DEPTH=1\tany\t1.5\t2\tfull\n"
+            "*\t*\t\tconv backward weight\t" CONV1
+            "\tconv_vector.cl FILTERS=9 CHANNELS=9 TAP_ROWS=1 TAP_COLUMNS=1 RUN=1 FILTER_BLOCKS=1 "
+            "CHANNEL_BLOCKS=1\tany\t0\t0\tfull\n"
+            "*\t*\t\tconv forward\t" CONV2 "\tsoftmax.cl A=1\tany\t0\t0\tfull\n"
+            "*\t*\t\tconv backward data\t" CONV2
+            "\tconv_vector.cl VECTORS=1\t0123456789abcdef\t0\t0\tfull\n"
+            "*\tanother\t\tconv forward\tC=1\tconv_vector.cl A=1\tany\t1\t1\tfull\n";
+
+START_TEST(cli_tune_shares_by_files_and_lists_what_is_chosen_and_why) {
+    write_file("tuned.cfg", tuned);
+    write_file("shared.tsv", tunings);
+    expect("tune --devices 0 --import shared.tsv", 0,
+           "3 imported; 1 left out, as the kernels' texts are others here\n"
+           "shared.tsv: 5 tunings, 1 of them of other devices\n");
+    static const char *const listed[] = {
+        "conv1        forward          imported conv_vector.cl VECTORS=1 BLOCK=2 BLOCKS=1 ",
+        "1.500 ms when it was found, 2.000 by default",
+        "conv1        backward weight  default  ",
+        "CHANNEL_BLOCKS=1' (imported): the sums of a tap do not fit the registers\n",
+        "conv2        forward          default  ",
+        "not 'softmax.cl A=1' (imported): this device has no such way to compute it\n",
+    };
+    for (size_t i = 0; i < sizeof listed / sizeof *listed; i++)
+        expect("tune tuned.cfg --devices 0 --list", 0, listed[i]);
+    expect("tune --devices 0 --list", 0, "conv forward                  imported softmax.cl A=1\n");
+    expect("tune --devices 0,0 --export exported.tsv", 0, "exported.tsv: 3 tunings of 2 devices\n");
+    expect("tune --devices 0 --import exported.tsv --export again.tsv", 0,
+           "3 imported\nexported.tsv: 3 tunings, 0 of them of other devices\n"
+           "again.tsv: 3 tunings of 1 device\n");
+    expect("help > /dev/null; cmp exported.tsv again.tsv", 0, "");
+}
+END_TEST
+
+START_TEST(cli_tune_imports_nothing_of_a_file_with_a_mistake) {
+    write_file("first.tsv", TUNINGS "*\t*\t\tconv forward\tX=1\tsoftmax.cl A=1\tany\t1\t1\tfull\n"
+                                    "*\t*\t\tconv forward\tX=2\tsoftmax.cl A=1\tany\t?\t1\tfull\n");
+    expect("tune --import first.tsv", 2,
+           "clnet tune: first.tsv:3: column 8 (ms): '?' is not a number\n");
+    expect("tune --import missing.tsv", 1, "clnet tune: missing.tsv: ");
+    expect("tune --import first.tsv --devices 99", 2, "first.tsv:3: column 8");
+    expect("tune --export /nonexistent/t.tsv", 1, "/nonexistent/t.tsv");
+    expect("tune --export known.tsv && ! grep 'X=1' known.tsv", 0, "");
+}
+END_TEST
+
 int main(void) {
     if (!mkdtemp(directory))
         return EXIT_FAILURE;
@@ -747,6 +808,8 @@ int main(void) {
     tcase_add_test(tests, cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere);
     tcase_add_test(tests, cli_trace_is_json_with_a_group_for_each_device);
     tcase_add_test(tests, cli_trace_shows_the_rounds_of_devices_that_share_layers);
+    tcase_add_test(tests, cli_tune_shares_by_files_and_lists_what_is_chosen_and_why);
+    tcase_add_test(tests, cli_tune_imports_nothing_of_a_file_with_a_mistake);
     int status = suite_run("cli/cli", tests);
     char command[64];
     (void)snprintf(command, sizeof command, "rm -rf %s", directory);
