@@ -732,6 +732,8 @@ static const char *const tunings =
             "*\tanother\t\tconv forward\tC=1\tconv_vector.cl A=1\tany\t1\t1\tfull\n";
 
 START_TEST(cli_tune_shares_by_files_and_lists_what_is_chosen_and_why) {
+    char *store = path_join(directory, "tunings.sqlite"); /* nothing is known yet */
+    ck_assert_int_eq(setenv("CLNET_STORE", store, 1), 0);
     write_file("tuned.cfg", tuned);
     write_file("shared.tsv", tunings);
     expect("tune --devices 0 --import shared.tsv", 0,
@@ -752,7 +754,9 @@ START_TEST(cli_tune_shares_by_files_and_lists_what_is_chosen_and_why) {
     expect("tune --devices 0 --import exported.tsv --export again.tsv", 0,
            "3 imported\nexported.tsv: 3 tunings, 0 of them of other devices\n"
            "again.tsv: 3 tunings of 1 device\n");
-    expect("help > /dev/null; cmp exported.tsv again.tsv", 0, "");
+    expect("help > /dev/null && cmp exported.tsv again.tsv", 0, "");
+    ck_assert_int_eq(unsetenv("CLNET_STORE"), 0);
+    free(store);
 }
 END_TEST
 
