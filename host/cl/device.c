@@ -3,6 +3,7 @@
 #include "cl/blas.h"
 #include "cl/internal.h"
 #include "cl/limits_override.h"
+#include "cl/source.h"
 #include "cl/store.h"
 
 #include <stdio.h>
@@ -228,13 +229,25 @@ static int create_queues(struct device *device, int is_profiling) {
     return 0;
 }
 
-static int load_tunings(struct device *device) {
+static int load_tunings(struct tunings **out, const struct device_info *info, struct store *store) {
     char key[DEVICE_KEY];
-    device->tunings = tunings_create();
-    if (!device->tunings)
+    *out = tunings_create();
+    if (!*out)
         return error_no_memory("tunings", 0);
-    device_key(key, &device->info);
-    return store_find_tunings(device->store, key, device->tunings);
+    TRY(tuning_file_add_shipped(*out, info, shipped_tunings));
+    device_key(key, info);
+    return store_find_tunings(store, key, *out);
+}
+
+int device_find_tunings(struct tunings **out, const struct device_info *info) {
+    struct store *store = store_open(NULL);
+    int rc = load_tunings(out, info, store);
+    store_close(store);
+    if (rc < 0) {
+        tunings_free(*out);
+        *out = NULL;
+    }
+    return rc;
 }
 
 /* The device, as yet without a context. */
@@ -252,7 +265,7 @@ static int take_device(struct device **out, const struct device_ids *found,
     TRY(query(&device->info, device->id, choice.index));
     if (choice.parts > 1)
         TRY(take_part(device, &choice));
-    return load_tunings(device);
+    return load_tunings(&device->tunings, &device->info, device->store);
 }
 
 static int open_all(struct device **devices, const struct device_choice *choices, int count,

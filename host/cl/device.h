@@ -100,9 +100,13 @@ int device_shares_context(const struct device *a, const struct device *b);
 enum { DEVICE_KEY = 4 * DEVICE_TEXT };
 void device_key(char key[DEVICE_KEY], const struct device_info *info);
 
-/* What was found to be best on it (cl/tuning.h): by earlier runs, and what is added since. Its
- * owner may change the table while nothing is made on the device. */
+/* What was found to be best on it (cl/tuning.h): what the program brings, in its place what earlier
+ * runs found, and what is added since. Its owner may change the table while nothing is made on the
+ * device. */
 struct tunings *device_tunings(const struct device *device);
+
+/* The same of a device that is not open, in a new table, to be freed with tunings_free. */
+int device_find_tunings(struct tunings **out, const struct device_info *info);
 
 /* Adds a tuning to the device's table, and to those of later runs. */
 struct tuning;

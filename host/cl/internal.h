@@ -131,6 +131,11 @@ void kernel_add_time(struct kernel *kernel, double seconds);
  */
 int program_get(cl_program *out, struct device *device, const struct kernel_spec *spec);
 
+/* Adds to the device's table what a text like shipped_tunings (cl/source.h) has for it: of origin
+ * `shipped` and of any source, whatever it says of how that was found. */
+int tuning_file_add_shipped(struct tunings *tunings, const struct device_info *info,
+                            const char *text);
+
 /* Frees the device's programs. */
 void programs_free(struct device *device);
 

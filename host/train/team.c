@@ -354,6 +354,7 @@ static int plan_share(const struct worker *worker, int share, struct memory_fit 
     const struct team *team = worker->team;
     const struct team_options *o = &team->options;
     struct memory_needs_options options = {.technique = o->technique,
+                                           .tunings = device_tunings(worker->device),
                                            .is_training = 1,
                                            .truth_kind = o->truth_kind,
                                            .is_floats = o->is_floats,

@@ -428,8 +428,7 @@ static void add_work(struct tuner *tuner, int node, const struct layer_kernels *
         return;
     }
     if (tuner->count == WORK_MAX ||
-        (tuner->options->only_unknown && taken->origin != ORIGIN_DEFAULT &&
-         taken->origin != ORIGIN_SHIPPED))
+        (tuner->options->enough && taken->origin >= tuner->options->enough))
         return;
     work = &tuner->work[tuner->count++];
     *work = (struct work){.node = node,
@@ -485,7 +484,7 @@ static int tune_or_keep(struct tuner *tuner, const struct work *work) {
     if (options->is_stopped && options->is_stopped(options->context))
         return 0;
     if (is_over(tuner))
-        return options->only_unknown ? keep(tuner, &work->ways[0], 0) : 0;
+        return options->enough ? keep(tuner, &work->ways[0], 0) : 0;
     int rc = tune(tuner, work);
     return rc == 0 ? 1 : rc;
 }

@@ -24,11 +24,11 @@ struct tuner_finding {
 
 struct tuner_options {
     enum technique technique;
-    int micro_batch;  /* 0: the net's */
-    int is_full;      /* every value of every knob until none helps; else neighbours */
-    int only_unknown; /* passes that are as they are by default, or as shipped; those for which no
-                         time is left are kept as they are */
-    double seconds;   /* in which to be done; 0: no limit */
+    int micro_batch;    /* 0: the net's */
+    int is_full;        /* every value of every knob until none helps; else neighbours */
+    enum origin enough; /* passes whose tunings come from there, or better, are left; 0: none. With
+                           it, those for which no time is left count as tuned, as they are. */
+    double seconds;     /* in which to be done; 0: no limit */
     void (*found)(void *context, const struct tuner_finding *finding);
     int (*is_stopped)(void *context); /* asked before each candidate; NULL: never */
     void *context;

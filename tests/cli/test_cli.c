@@ -76,6 +76,12 @@ static const char *const tiny = "[net]\ninputs=2\nbatch=4\nepochs=3\nlearning_ra
                                 "[connected]\nname=fc1\nactivation=linear\n[cost]\n";
 static const char *const table = "a,b,y\n0,0,1\n1,0,3\n0,1,0\n1,1,2\n.5,.5,1.5\n";
 
+/* The same through a convolution: two numbers are two channels of a pixel. */
+static const char *const conv = "[net]\ninputs=2\nbatch=4\nlearning_rate=0.1\n"
+                                "[data]\ntrain=train.csv\n"
+                                "[conv]\nfilters=2\nactivation=linear\n"
+                                "[connected]\nactivation=linear\n[cost]\n";
+
 static void write_tiny(void) {
     write_file("tiny.cfg", tiny);
     write_file("train.csv", table);
@@ -86,8 +92,8 @@ START_TEST(cli_help_is_there_for_the_program_and_every_command) {
     expect("help", 0, "Commands:");
     expect("", 0, "Commands:");
     static const char *const names[] = {"train",   "test",  "predict", "visualize", "summary",
-                                        "devices", "bench", "kernels", "help"};
-    for (int i = 0; i < 9; i++) {
+                                        "devices", "bench", "kernels", "tune",      "help"};
+    for (int i = 0; i < 10; i++) {
         char arguments[64];
         (void)snprintf(arguments, sizeof arguments, "%s --help", names[i]);
         expect(arguments, 0, "--help");
@@ -157,6 +163,28 @@ END_TEST
 /* Runs in a shell's braces: the limits are those of the second program alone. */
 #define WITH_LIMITS(limits, arguments) "--version; CLNET_DEVICE_LIMITS=" limits " $CLNET " arguments
 #define ALEXNET "summary $SOURCE/configs/alexnet.cfg --devices 0"
+
+START_TEST(cli_train_tunes_first_what_is_not_known_yet) {
+    static const char *const arguments =
+        "train conv.cfg --output tuned --iterations 2 --tune quick";
+    write_file("conv.cfg", conv);
+    write_file("train.csv", table);
+    expect(arguments, 0, "2 passes were tuned");
+    struct result again = run("train conv.cfg --output tuned-again --iterations 2 --tune quick");
+    ck_assert_int_eq(again.status, 0);
+    ck_assert_ptr_null(strstr(again.output, "were tuned"));
+    free(again.output);
+    expect("tune conv.cfg --tune off --list", 0, "quick");
+    ck_assert(exists("tuned/tunings.tsv"));
+    expect("train --resume tuned --iterations 3", 0, "going on from iteration 2");
+    write_file("tuned/tunings.tsv", "no tunings");
+    expect("train --resume tuned --iterations 4", 2, "tuned/tunings.tsv:1: ");
+    expect("train conv.cfg --tune some", 2, "--tune: 'some' is none of off, quick, full");
+    ck_assert_int_eq(setenv("CLNET_TUNE", "much", 1), 0);
+    expect("train conv.cfg", 2, "CLNET_TUNE: 'much' is none of off, quick, full");
+    ck_assert_int_eq(setenv("CLNET_TUNE", "off", 1), 0);
+}
+END_TEST
 
 START_TEST(cli_summary_of_devices_says_how_the_batch_is_made_to_fit) {
     expect(WITH_LIMITS("global_memory=1G,allocation_max=256M", ALEXNET), 0, "so that they fit");
@@ -401,7 +429,7 @@ START_TEST(cli_bench_compares_an_earlier_result_with_now) {
     write_tiny();
     expect("bench tiny.cfg --devices 0 --repetitions 1 --json 2> /dev/null > now.json; "
            "$CLNET bench tiny.cfg --devices 0 --repetitions 1 --compare now.json",
-           0, " now | faster |");
+           0, "faster |\n|---|");
     expect("bench tiny.cfg --devices 0 --repetitions 1 --batch 3 --compare now.json", 0,
            "different configs or batches");
 }
@@ -732,6 +760,7 @@ int main(void) {
     tcase_add_loop_test(tests, cli_wrong_usage_says_what_was_expected, 0, USAGE_CASES);
     tcase_add_test(tests, cli_summary_of_alexnet_says_its_parameters_and_operations);
     tcase_add_test(tests, cli_summary_needs_no_device);
+    tcase_add_test(tests, cli_train_tunes_first_what_is_not_known_yet);
     tcase_add_test(tests, cli_summary_of_devices_says_how_the_batch_is_made_to_fit);
     tcase_add_test(tests, cli_summary_of_devices_divides_the_batch_and_adds_up);
     tcase_add_test(tests, cli_summary_of_devices_that_share_layers_says_who_has_what);

@@ -14,7 +14,8 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
 }
 
 /* A cache directory of the program's own: what it keeps and finds is nothing of the user's. Drivers
- * keep theirs, without which every run would compile every kernel anew. */
+ * keep theirs, without which every run would compile every kernel anew. Nothing is tuned unless a
+ * test asks for it. */
 static int move_cache(char *folder) {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     char kept[PATH_MAX], pocl[PATH_MAX + 16];
@@ -24,9 +25,10 @@ static int move_cache(char *folder) {
                           : "",
                    cache ? "" : "/.cache");
     (void)snprintf(pocl, sizeof pocl, "%s/pocl/kcache", kept);
-    return mkdtemp(folder) && setenv("POCL_CACHE_DIR", pocl, 0) == 0 &&
+    return mkdtemp(folder) && setenv("CLNET_TUNE", "off", 1) == 0 &&
+           setenv("POCL_CACHE_DIR", pocl, 0) == 0 &&
            setenv("MESA_SHADER_CACHE_DIR", kept, 0) == 0 &&
-           setenv("XDG_CACHE_HOME", folder, 1) == 0;
+           setenv("XDG_CACHE_HOME", folder, 1) == 0 && unsetenv("CLNET_STORE") == 0;
 }
 
 int suite_run(const char *name, TCase *tests) {

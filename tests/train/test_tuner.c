@@ -48,7 +48,7 @@ static int is_stopped(void *context) {
 
 static int tune(const struct net *net, struct device *device, struct story *story) {
     const struct tuner_options options = {.technique = TECHNIQUE_VECTOR,
-                                          .only_unknown = 1,
+                                          .enough = ORIGIN_IMPORTED,
                                           .found = count_finding,
                                           .is_stopped = is_stopped,
                                           .context = story,
