@@ -5,7 +5,7 @@
 
 /* As the file says it. */
 struct description {
-    const char *name;
+    const char *name, *platform;
     int kind;
     int compute_units, vector_width, fma, unified;
     int work_group_max, sub_group;
@@ -19,7 +19,9 @@ enum { KIND_CPU };
 #define FIELD(name) offsetof(struct description, name)
 
 static const struct option table[] = {
-    {"name", "what to call it", OPTION_STRING, FIELD(name), "a device", 0, 0, NULL},
+    {"name", "as OpenCL tells it: what is known to suit devices goes by that", OPTION_STRING,
+     FIELD(name), "a device", 0, 0, NULL},
+    {"platform", "likewise", OPTION_STRING, FIELD(platform), "none", 0, 0, NULL},
     {"kind", "CPU, GPU or accelerator", OPTION_ENUM, FIELD(kind), "GPU", 0, 0, kinds},
     {"compute_units", "as OpenCL counts them", OPTION_INT, FIELD(compute_units), "1", 1, 65536,
      NULL},
@@ -64,6 +66,7 @@ static void fill(struct device_file *out, const struct description *d) {
         .bandwidth = d->bandwidth,
     };
     (void)snprintf(out->info.name, sizeof out->info.name, "%s", d->name);
+    (void)snprintf(out->info.platform, sizeof out->info.platform, "%s", d->platform);
 }
 
 static int bind(struct device_file *out, const struct config *config) {

@@ -129,22 +129,31 @@ static int find_device(struct device_file *device, const struct flags *flags) {
     return 0;
 }
 
+static int write_list_of(const struct kernel_list *list, const struct net *net,
+                         const struct device_file *device, const struct flags *flags) {
+    TRY(directory_create(flags->output));
+    TRY(write_texts(list, flags->output));
+    json_t *json = describe(list, net, device, flags);
+    int rc = write_list(flags->output, json);
+    json_decref(json);
+    if (rc == 0)
+        (void)printf("%s: %d kernels\n", flags->output, list->count);
+    return rc;
+}
+
 static int write_kernels(const struct net *net, const struct device_file *device,
                          const struct flags *flags) {
     struct kernel_list list;
-    TRY(kernel_list_create(&list, net, &device->info, (enum technique)flags->technique,
-                           flags->team));
-    int rc = directory_create(flags->output);
-    if (rc == 0)
-        rc = write_texts(&list, flags->output);
+    struct tunings *tunings;
+    TRY(device_find_tunings(&tunings, &device->info));
+    struct target target = {
+        .technique = (enum technique)flags->technique, .device = device->info, .tunings = tunings};
+    int rc = kernel_list_create(&list, net, &target, flags->team);
     if (rc == 0) {
-        json_t *json = describe(&list, net, device, flags);
-        rc = write_list(flags->output, json);
-        json_decref(json);
+        rc = write_list_of(&list, net, device, flags);
+        kernel_list_free(&list);
     }
-    if (rc == 0)
-        (void)printf("%s: %d kernels\n", flags->output, list.count);
-    kernel_list_free(&list);
+    tunings_free(tunings);
     return rc;
 }
 

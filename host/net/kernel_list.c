@@ -157,12 +157,10 @@ static int fill(struct kernel_list *list, const struct net *net, const struct ta
     return add(list, "limits", &limits[1]);
 }
 
-int kernel_list_create(struct kernel_list *out, const struct net *net,
-                       const struct device_info *device, enum technique technique, int devices) {
-    struct target target = {.tiling =
-                                tiling_for_batch((net_micro_batch(net) + devices - 1) / devices),
-                            .technique = technique,
-                            .device = *device};
+int kernel_list_create(struct kernel_list *out, const struct net *net, const struct target *device,
+                       int devices) {
+    struct target target = *device;
+    target.tiling = tiling_for_batch((net_micro_batch(net) + devices - 1) / devices);
     *out = (struct kernel_list){0};
     int rc = fill(out, net, &target, devices);
     if (rc < 0)

@@ -24,9 +24,9 @@ struct kernel_list {
  * and those that measure the device's limits. Of one of several `devices` also what sums their
  * gradients, and, with parallel=hybrid, the parts of the net; the batch is divided among them. The
  * same program may serve several kernels of the list. What does not fit the device at all is
- * ERROR_DEVICE. Free with kernel_list_free. */
-int kernel_list_create(struct kernel_list *out, const struct net *net,
-                       const struct device_info *device, enum technique technique, int devices);
+ * ERROR_DEVICE. The target's tiling is not looked at. Free with kernel_list_free. */
+int kernel_list_create(struct kernel_list *out, const struct net *net, const struct target *device,
+                       int devices);
 
 void kernel_list_free(struct kernel_list *list);
 

@@ -94,8 +94,8 @@ START_TEST(cli_help_is_there_for_the_program_and_every_command) {
     expect("help", 0, "Commands:");
     expect("", 0, "Commands:");
     static const char *const names[] = {"train",   "test",  "predict", "visualize", "summary",
-                                        "devices", "bench", "tune",    "help"};
-    for (int i = 0; i < 9; i++) {
+                                        "devices", "bench", "kernels", "tune",      "help"};
+    for (int i = 0; i < 10; i++) {
         char arguments[64];
         (void)snprintf(arguments, sizeof arguments, "%s --help", names[i]);
         expect(arguments, 0, "--help");
@@ -103,6 +103,7 @@ START_TEST(cli_help_is_there_for_the_program_and_every_command) {
         expect(arguments, 0, "--help");
     }
     expect("help config", 0, "[convolutional]");
+    expect("help device", 0, "work_group_max");
     expect("--version", 0, "clnet 0.");
 }
 END_TEST
@@ -274,6 +275,57 @@ START_TEST(cli_devices_lists_what_each_can_do) {
     json_decref(json);
     expect("devices", 0, "0: ");
     expect(WITH_LIMITS("platform=Oclgrind", "devices"), 0, "quirk 'serial': ");
+}
+END_TEST
+
+/* The first kernel of that name in what clnet kernels wrote. */
+static json_t *find_kernel(const json_t *written, const char *function) {
+    size_t i;
+    json_t *kernel, *kernels = json_object_get(written, "kernels");
+    json_array_foreach(kernels, i, kernel) {
+        const char *name = json_string_value(json_object_get(kernel, "function"));
+        if (name && strcmp(name, function) == 0)
+            return kernel;
+    }
+    ck_abort_msg("there is no %s", function);
+}
+
+START_TEST(cli_kernels_writes_what_a_device_that_is_not_here_would_be_given) {
+    write_file("gpu.cfg", "[device]\nname=a GPU\nsub_group=16\ncompute_units=40\n");
+    expect("kernels $SOURCE/configs/quickstart.cfg --output gpu --like gpu.cfg", 0, "gpu: ");
+    ck_assert(exists("gpu/conv_tiled.cl"));
+    char *path = path_join(directory, "gpu/kernels.json");
+    json_t *written = json_load_file(path, 0, NULL);
+    free(path);
+    ck_assert_ptr_nonnull(written);
+    ck_assert_str_eq(json_string_value(json_object_get(written, "device")), "a GPU");
+    json_t *kernel = find_kernel(written, "conv_forward");
+    const char *options = json_string_value(json_object_get(kernel, "options"));
+    ck_assert_str_eq(json_string_value(json_object_get(kernel, "file")), "conv_tiled.cl");
+    ck_assert_str_eq(json_string_value(json_object_get(kernel, "layer")), "conv1");
+    ck_assert_msg(strstr(options, "-cl-std=CL1.2 -DHAVE_FMA=1 -DSUB_GROUP=16 ") == options,
+                  "the options are %s", options);
+    json_decref(written);
+}
+END_TEST
+
+START_TEST(cli_kernels_writes_what_the_device_that_is_here_is_given) {
+    write_tiny();
+    expect("kernels tiny.cfg --output here", 0, "here: ");
+    ck_assert(exists("here/kernels.json"));
+    ck_assert(exists("here/solver.cl"));
+}
+END_TEST
+
+START_TEST(cli_kernels_says_what_is_wrong_with_a_description) {
+    write_tiny();
+    write_file("many.cfg", "[device]\n[device]\n");
+    write_file("odd.cfg", "[device]\nwork_group_max=none\n");
+    expect("kernels tiny.cfg", 2, "--output: the folder to write to is missing");
+    expect("kernels tiny.cfg --output x --like nowhere.cfg", 1, "nowhere.cfg");
+    expect("kernels tiny.cfg --output x --like many.cfg", 2, "expected one section, [device]");
+    expect("kernels tiny.cfg --output x --like odd.cfg", 2, "odd.cfg:2: device.work_group_max");
+    expect("kernels tiny.cfg --output x --like odd.cfg --devices 0", 2, "--like: not with");
 }
 END_TEST
 
@@ -788,6 +840,9 @@ int main(void) {
     tcase_add_test(tests, cli_summary_of_devices_divides_the_batch_and_adds_up);
     tcase_add_test(tests, cli_summary_of_devices_that_share_layers_says_who_has_what);
     tcase_add_test(tests, cli_devices_lists_what_each_can_do);
+    tcase_add_test(tests, cli_kernels_writes_what_a_device_that_is_not_here_would_be_given);
+    tcase_add_test(tests, cli_kernels_writes_what_the_device_that_is_here_is_given);
+    tcase_add_test(tests, cli_kernels_says_what_is_wrong_with_a_description);
     tcase_add_test(tests, cli_without_an_opencl_platform_says_what_to_install);
     tcase_add_test(tests, cli_train_writes_config_metrics_and_weights_that_test_reads);
     tcase_add_test(tests, cli_train_metrics_have_a_line_for_each_iteration_and_evaluation);

@@ -38,7 +38,10 @@ static void read_net(struct config **config, struct net **net, const struct tria
 /* Has a device of its own compile what is listed. */
 static void build_list(struct device *device, const struct net *net, const struct trial *trial) {
     struct kernel_list list;
-    ck_succeeds(kernel_list_create(&list, net, device_info(device), trial->technique, 1));
+    struct target target = {.technique = trial->technique,
+                            .device = *device_info(device),
+                            .tunings = device_tunings(device)};
+    ck_succeeds(kernel_list_create(&list, net, &target, 1));
     const struct kernel_spec **specs = calloc((size_t)list.count, sizeof *specs);
     ck_assert_ptr_nonnull(specs);
     int count = 0;
@@ -106,16 +109,16 @@ END_TEST
 
 /* ---- devices that are not here ---- */
 
-static const struct device_info gpu = {.name = "a GPU",
-                                       .version = "OpenCL 3.0",
-                                       .kind = "GPU",
-                                       .compute_units = 60,
-                                       .has_fma = 1,
-                                       .work_group_max = 256,
-                                       .local_memory = 64 << 10,
-                                       .global_memory = (uint64_t)16 << 30,
-                                       .allocation_max = (uint64_t)4 << 30,
-                                       .alignment = 128};
+static const struct target gpu = {.device = {.name = "a GPU",
+                                             .version = "OpenCL 3.0",
+                                             .kind = "GPU",
+                                             .compute_units = 60,
+                                             .has_fma = 1,
+                                             .work_group_max = 256,
+                                             .local_memory = 64 << 10,
+                                             .global_memory = (uint64_t)16 << 30,
+                                             .allocation_max = (uint64_t)4 << 30,
+                                             .alignment = 128}};
 
 static int has(const struct kernel_list *list, const char *who, const char *file) {
     for (int i = 0; i < list->count; i++) {
@@ -133,7 +136,7 @@ START_TEST(kernels_for_a_gpu_are_listed_where_there_is_none) {
     struct net *net;
     struct kernel_list list;
     read_net(&config, &net, &trial);
-    ck_succeeds(kernel_list_create(&list, net, &gpu, TECHNIQUE_AUTO, 1));
+    ck_succeeds(kernel_list_create(&list, net, &gpu, 1));
     ck_assert(has(&list, "conv2", "conv_tiled.cl"));
     ck_assert(has(&list, "input", "input.cl"));
     ck_assert(has(&list, "update", "solver.cl"));
@@ -152,7 +155,7 @@ START_TEST(kernels_of_one_of_two_devices_sum_gradients_and_share_layers) {
     struct net *net;
     struct kernel_list list;
     read_net(&config, &net, &trial);
-    ck_succeeds(kernel_list_create(&list, net, &gpu, TECHNIQUE_AUTO, 2));
+    ck_succeeds(kernel_list_create(&list, net, &gpu, 2));
     ck_assert(has(&list, "exchange", "sum.cl"));
     int gathers = 0;
     for (int i = 0; i < list.count; i++)
