@@ -154,9 +154,12 @@ static void open_result(struct choice *choice, const struct result *result,
         d[BLOCK] = accumulators_of(target) / d[VECTORS];
         d[BLOCKS] = 8;
         d[SPAN] = result->width;
-        /* Source channels whose rows, as far as a row of results reads them, fit the cache. */
+        /* Source channels whose rows, as far as a row of results reads them, fit most of the first
+         * cache or, where that is more, the share of the second one that needs no waiting for. */
         int row = result->rows * result->columns * lanes * d[VECTORS] * (int)sizeof(float);
-        d[DEPTH] = clamp((int)target_cache(target, 1) / 8 * 5 / row, 1, result->sources);
+        int first = (int)target_cache(target, 1) / 8 * 5,
+            second = (int)target_cache(target, 2) / 24;
+        d[DEPTH] = clamp((first > second ? first : second) / row, 1, result->sources);
     }
     most[BLOCK] = result->channels;
     most[BLOCKS] = blocks(result->channels, d[BLOCK]);
