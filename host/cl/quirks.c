@@ -42,6 +42,13 @@ const struct quirk_row quirk_rows[] = {
      .reason = "a compiled program that is damaged, or another driver's, ends the process",
      .changes = "no test tries one; what was kept, tried and not proved is dropped on any device",
      .test = "cl/test_store store_drops_a_program_that_may_have_ended_the_process"},
+    {.platform = "rusticl",
+     .driver = "22.",
+     .quirk = QUIRK_SLOW_LAUNCHES,
+     .label = "slow launches",
+     .reason = "it makes a kernel anew for each launch, which takes up to milliseconds",
+     .changes = "tests train for fewer iterations",
+     .test = "cl/test_quirks quirk_of_slow_launches_has_tests_train_for_fewer_iterations"},
     {.label = NULL},
 };
 

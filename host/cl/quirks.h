@@ -28,6 +28,7 @@ enum quirk {
     QUIRK_UNOPTIMISED = 1 << 2, /* its optimiser is to be kept off: -cl-opt-disable */
     QUIRK_NO_STANDARD = 1 << 3, /* its compiler knows no -cl-std=CL1.2 */
     QUIRK_ABORTS = 1 << 4,      /* a binary that is not its own ends the process */
+    QUIRK_SLOW_LAUNCHES = 1 << 5,
 };
 
 struct quirk_row {

@@ -124,6 +124,15 @@ START_TEST(quirk_of_a_simulator_has_tests_take_small_shapes) {
 }
 END_TEST
 
+START_TEST(quirk_of_slow_launches_has_tests_train_for_fewer_iterations) {
+    test_limits("platform=rusticl,driver=22.3.6");
+    ck_assert_int_eq(test_iterations(50), 16);
+    test_limits("platform=P");
+    ck_assert_int_eq(test_iterations(50), 50);
+    test_limits(NULL);
+}
+END_TEST
+
 /* As quirks.h promises, so that devices of 32 bits need no row.
  */
 START_TEST(kernels_take_no_argument_whose_size_differs_among_devices) {
@@ -153,6 +162,7 @@ int main(void) {
     tcase_add_test(tests, quirks_choose_the_options_of_the_compiler);
     tcase_add_test(tests, quirk_of_a_serial_device_has_one_thread_compile);
     tcase_add_test(tests, quirk_of_a_simulator_has_tests_take_small_shapes);
+    tcase_add_test(tests, quirk_of_slow_launches_has_tests_train_for_fewer_iterations);
     tcase_add_test(tests, kernels_take_no_argument_whose_size_differs_among_devices);
     return suite_run("cl/quirks", tests);
 }

@@ -410,6 +410,8 @@ static int device_has_room(const char *text) {
 START_TEST(conv_gives_the_same_with_every_tile) {
     if (!device_has_room(tiles[_i].tile))
         SKIP_TEST(TEST_NO_ROOM_FOR_TILE);
+    if (_i >= SMALL_TILES && test_is_small())
+        SKIP_TEST(TEST_TOO_LARGE);
     if (_i >= SMALL_TILES && !test_takes_large_tiles())
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
     for (int i = 0; i < 2; i++)

@@ -25,6 +25,10 @@ int test_device_index(void) {
     return describe().index;
 }
 
+int test_iterations(int most) {
+    return describe().quirks & QUIRK_SLOW_LAUNCHES ? most / 3 : most;
+}
+
 int test_takes_alexnet(void) {
     return describe().allocation_max >= sizeof(float) * 9216 * 4096;
 }

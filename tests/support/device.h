@@ -18,6 +18,9 @@ struct device *test_device(void);
 /* Whether large shapes are to be left out: a simulator, cl/quirks.h. */
 int test_is_small(void);
 
+/* How many iterations to train for, of `most`: a third where launches are slow, cl/quirks.h. */
+int test_iterations(int most);
+
 /* Whether it gives AlexNet's largest parameter, fc6.weight, in one piece. */
 int test_takes_alexnet(void);
 

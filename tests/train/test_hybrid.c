@@ -35,7 +35,7 @@ static const char *const hybrid_text = "[net]\nparallel=hybrid\n" NET;
 static const char *const divided_text = "[net]\nparallel=hybrid\nsubdivisions=2\n" NET;
 static const char *const data_text = "[net]\n" NET;
 
-enum { SAMPLES = 57, SIDE = 10, FRAME = 3 * SIDE * SIDE, ITERATIONS = 50 };
+enum { SAMPLES = 57, SIDE = 10, FRAME = 3 * SIDE * SIDE, ITERATIONS_MAX = 50 };
 
 struct pictures {
     struct dataset dataset;
@@ -63,8 +63,13 @@ static void make_pictures(void) {
                                         .labels = pictures.labels};
 }
 
+/* As many as there is time for. */
+static int iterations(void) {
+    return test_iterations(ITERATIONS_MAX);
+}
+
 struct record {
-    double losses[ITERATIONS];
+    double losses[ITERATIONS_MAX];
     struct evaluation evaluation;
     uint64_t digest;
     int64_t stop; /* iteration to stop after; 0: none */
@@ -86,7 +91,7 @@ static int on_done(void *context, const struct trainer_state *state) {
 }
 
 static void train(struct net_bench *bench, struct trainer_state *state, struct record *record) {
-    struct trainer_options options = {.iterations = ITERATIONS};
+    struct trainer_options options = {.iterations = iterations()};
     struct trainer_listener listener = {
         .iteration = on_iteration, .epoch = on_epoch, .done = on_done, .context = record};
     ck_succeeds(
@@ -118,7 +123,7 @@ static void trained(struct record *record, const char *text, const char *devices
  * learnt from it may enlarge. */
 static void check_same(const struct record *found, const struct record *expected,
                        const char *devices) {
-    for (int i = 0; i < ITERATIONS; i++)
+    for (int i = 0; i < iterations(); i++)
         ck_assert_msg(fabs(found->losses[i] - expected->losses[i]) <=
                           1e-4 * fabs(expected->losses[i]),
                       "devices %s, iteration %d: the loss is %.9g, on one device %.9g", devices,
@@ -136,7 +141,7 @@ static const struct record *alone(void) {
         trained(&record, data_text, NULL, 0);
         is_there = 1;
         /* It does learn, so that the comparison is one. */
-        ck_assert_double_lt(record.losses[ITERATIONS - 1], 0.9 * record.losses[0]);
+        ck_assert_double_lt(record.losses[iterations() - 1], 0.9 * record.losses[0]);
     }
     return &record;
 }
@@ -189,7 +194,7 @@ static void go_on_with(const char *first_text, const char *first_devices, const 
                        const char *devices) {
     char path[] = "/tmp/clnet-hybrid-XXXXXX";
     struct net_bench before, after;
-    struct record record = {.stop = 20};
+    struct record record = {.stop = iterations() * 2 / 5};
     int file = mkstemp(path);
     ck_assert_int_ge(file, 0);
     close(file);
@@ -202,7 +207,7 @@ static void go_on_with(const char *first_text, const char *first_devices, const 
     open_team(&after, text, devices, 0);
     ck_succeeds(checkpoint_read(path, after.replica, &state));
     ck_succeeds(team_share_parameters(after.team));
-    ck_assert_int_eq(state.iteration, 20);
+    ck_assert_int_eq(state.iteration, record.stop);
     record.stop = 0;
     train(&after, &state, &record);
     check_same(&record, alone(), "in two halves");

@@ -28,7 +28,7 @@ static const char *const net_text =
     "[connected]\nname=fc2\noutput=4\nactivation=linear\n"
     "[softmax]\n";
 
-enum { SAMPLES = 57, SIDE = 10, FRAME = 3 * SIDE * SIDE, ITERATIONS = 50 };
+enum { SAMPLES = 57, SIDE = 10, FRAME = 3 * SIDE * SIDE, ITERATIONS_MAX = 50 };
 
 struct pictures {
     struct dataset dataset;
@@ -56,8 +56,13 @@ static void make_pictures(void) {
                                         .labels = pictures.labels};
 }
 
+/* As many as there is time for. */
+static int iterations(void) {
+    return test_iterations(ITERATIONS_MAX);
+}
+
 struct record {
-    double losses[ITERATIONS];
+    double losses[ITERATIONS_MAX];
     struct evaluation evaluation;
     uint64_t digest;
     int64_t stop; /* iteration to stop after; 0: none */
@@ -81,7 +86,7 @@ static int on_done(void *context, const struct trainer_state *state) {
 }
 
 static void train(struct net_bench *bench, struct trainer_state *state, struct record *record) {
-    struct trainer_options options = {.iterations = ITERATIONS};
+    struct trainer_options options = {.iterations = iterations()};
     struct trainer_listener listener = {
         .iteration = on_iteration, .epoch = on_epoch, .done = on_done, .context = record};
     ck_succeeds(
@@ -113,7 +118,7 @@ static void trained(struct record *record, const char *devices,
  * a loss, which what is learnt from it may enlarge. */
 static void check_same(const struct record *found, const struct record *expected,
                        const char *devices) {
-    for (int i = 0; i < ITERATIONS; i++)
+    for (int i = 0; i < iterations(); i++)
         ck_assert_msg(fabs(found->losses[i] - expected->losses[i]) <=
                           1e-4 * fabs(expected->losses[i]),
                       "devices %s, iteration %d: the loss is %.9g, on one device %.9g", devices,
@@ -131,7 +136,7 @@ static const struct record *alone(void) {
         trained(&record, NULL, NULL);
         is_there = 1;
         /* It does learn, so that the comparison is one. */
-        ck_assert_double_lt(record.losses[ITERATIONS - 1], 0.9 * record.losses[0]);
+        ck_assert_double_lt(record.losses[iterations() - 1], 0.9 * record.losses[0]);
     }
     return &record;
 }
@@ -205,7 +210,7 @@ START_TEST(team_learns_the_same_bits_by_copies_among_its_devices) {
     trained(&host, list_of(by_copies[_i]), NULL);
     trained(&device, list_of(by_copies[_i]), &(struct team_options){.exchange = EXCHANGE_DEVICE});
     ck_assert_uint_eq(host.digest, device.digest);
-    for (int i = 0; i < ITERATIONS; i++)
+    for (int i = 0; i < iterations(); i++)
         ck_assert(host.losses[i] == device.losses[i]);
 }
 END_TEST
@@ -230,7 +235,7 @@ START_TEST(team_run_twice_gives_the_same_bits) {
     trained(&first, list_of("#,#,#"), NULL);
     trained(&second, list_of("#,#,#"), NULL);
     ck_assert_uint_eq(first.digest, second.digest);
-    for (int i = 0; i < ITERATIONS; i++)
+    for (int i = 0; i < iterations(); i++)
         ck_assert(first.losses[i] == second.losses[i]);
 }
 END_TEST
@@ -246,11 +251,11 @@ END_TEST
 START_TEST(team_whose_batch_is_divided_anew_learns_on) {
     static const int before[] = {4, 18}, after[] = {15, 7};
     struct net_bench bench;
-    struct record record = {.stop = 21};
+    struct record record = {.stop = iterations() * 2 / 5 + 1};
     open_team(&bench, list_of("#,#"), &(struct team_options){.shares = before});
     struct trainer_state state = trainer_start(bench.net);
     train(&bench, &state, &record);
-    ck_assert_int_eq(state.iteration, 21);
+    ck_assert_int_eq(state.iteration, record.stop);
     ck_succeeds(team_divide(bench.team, after));
     ck_assert_int_eq(team_share(bench.team, 0), 15);
     record.stop = 0;
@@ -338,7 +343,7 @@ END_TEST
 
 START_TEST(team_goes_on_from_what_another_number_of_devices_learnt) {
     struct net_bench pair, single;
-    struct record record = {.stop = 20};
+    struct record record = {.stop = iterations() * 2 / 5};
     open_team(&pair, list_of("#,#"), NULL);
     struct trainer_state state = trainer_start(pair.net);
     train(&pair, &state, &record);
