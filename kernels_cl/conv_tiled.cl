@@ -13,6 +13,8 @@
  * Local size: ITEMS, 1, 1. A work-group for each block of rows (dimension 0, so that those of the same
  * columns run at the same time), of columns (1), and each group of channels (2).
  *
+ *   PASS     1 forward, 2 backward data, 3 backward filter, 4 adding its splits: the kernel that is wanted,
+ *            as compiling the others takes time; without it, all are there
  *   TUNE_SPLITS   backward filter: parts of the terms, each for work-groups of its own (dimension 2), whose
  *            sums wait in memory for conv_add_splits; with 1 they are added to dw at once */
 #ifndef C
@@ -41,7 +43,14 @@
 #define TUNE_BUFFERS 2
 #endif
 
-#define STEPS(terms) (((terms) + TUNE_K - 1) / TUNE_K)
+#ifdef PASS
+#define HAS_PASS(pass) (PASS == (pass))
+#else
+#define HAS_PASS(pass) 1
+#endif
+
+#define UP(a, b) (((a) + (b)-1) / (b))
+#define STEPS(terms) UP(terms, TUNE_K)
 
 /* ---- forward: y = activate(w * x + b) ---- */
 
@@ -49,6 +58,7 @@
 #define FORWARD_COLUMNS (TILES * OUT_PIXELS * T)
 #define FORWARD_TERMS (C * R * S)
 
+#if HAS_PASS(1)
 INLINE void fetch_filters(float next[], global const float *w, int first_row, int first_term) {
     EACH_LOAD(l, e, TUNE_M * TUNE_K) {
         const int k = first_row + e / TUNE_K, term = first_term + e % TUNE_K;
@@ -96,6 +106,7 @@ WORK_GROUP kernel void conv_forward(global const float *x, global const float *w
         }
     }
 }
+#endif
 
 /* ---- backward data: dx = w' * dy ----
  *
@@ -103,7 +114,7 @@ WORK_GROUP kernel void conv_forward(global const float *x, global const float *w
  * those a multiple of STRIDE away. The pixels that agree in this, along both axes, make a phase; all of
  * them have the same taps, and no step is in vain. At stride 1 there is one phase. */
 
-#define UP(a, b) (((a) + (b)-1) / (b))
+#if HAS_PASS(2)
 #define PHASES (STRIDE * STRIDE)
 #define PHASE_H UP(H, STRIDE)
 #define PHASE_W UP(W, STRIDE)
@@ -172,6 +183,7 @@ WORK_GROUP kernel void conv_backward_data(global const float *dy, global const f
         }
     }
 }
+#endif
 
 /* ---- backward filter: dw += dy * x ---- */
 
@@ -179,6 +191,7 @@ WORK_GROUP kernel void conv_backward_data(global const float *dy, global const f
 #define FILTER_TERMS (TILES * OUT_PIXELS * T)
 #define SPLIT_STEPS UP(STEPS(FILTER_TERMS), TUNE_SPLITS)
 
+#if HAS_PASS(3)
 /* The accesses along the terms, by e: vectors of a step. */
 #define STEP_VECTORS (TUNE_K / TUNE_VECTOR)
 #define TERM(e) ((e) % STEP_VECTORS * TUNE_VECTOR)
@@ -235,7 +248,9 @@ WORK_GROUP kernel void conv_backward_filter(global const float *dy, global const
         }
     }
 }
+#endif
 
+#if HAS_PASS(4)
 /* dw += the sums of all splits, in their order. Global size: GROUPS * K * C * R * S, 1, 1. */
 kernel void conv_add_splits(global const float *sums, global float *dw) {
     const size_t i = get_global_id(0);
@@ -244,3 +259,4 @@ kernel void conv_add_splits(global const float *sums, global float *dw) {
         sum += sums[split * (size_t)(GROUPS * K * FILTER_COLUMNS) + i];
     dw[i] += sum;
 }
+#endif

@@ -21,6 +21,9 @@
 #define HALF (SIZE / 2)
 #define CHANNEL (PIXELS * TILE_VECTORS)
 
+/* The vectors of a work-item: a constant where all have as many, or the ring could not be in registers. */
+#define VECTORS(begin) (CHANNEL % TUNE_SPAN == 0 ? TUNE_SPAN : min(TUNE_SPAN, CHANNEL - (begin)))
+
 /* scale^-BETA. For the usual BETA of 3/4, the cube of the inverse fourth root r, by Newton's method for
  * r^-4 = scale, r <- r (5 - scale r^4) / 4: a relative error e becomes 5/2 e^2. The first guess takes a
  * quarter of the exponent from the bits, and is right to 4 %; three steps reach rounding. It costs a
@@ -57,7 +60,7 @@ static floatv ring_sum(floatv ring[SIZE][TUNE_SPAN], int p) {
 }
 
 kernel void lrn_forward(global const floatv *x, global floatv *y, global floatv *scale) {
-    const int begin = get_global_id(0) * TUNE_SPAN, count = min(TUNE_SPAN, CHANNEL - begin);
+    const int begin = get_global_id(0) * TUNE_SPAN, count = VECTORS(begin);
     const size_t first = (size_t)get_global_id(1) * C * CHANNEL + begin;
     floatv ring[SIZE][TUNE_SPAN];
     for (int c = -HALF; c < C + HALF; c++) {
@@ -77,7 +80,7 @@ kernel void lrn_forward(global const floatv *x, global floatv *y, global floatv 
 
 kernel void lrn_backward(global const floatv *x, global const floatv *y, global const floatv *scale,
                          global const floatv *dy, global floatv *dx) {
-    const int begin = get_global_id(0) * TUNE_SPAN, count = min(TUNE_SPAN, CHANNEL - begin);
+    const int begin = get_global_id(0) * TUNE_SPAN, count = VECTORS(begin);
     const size_t first = (size_t)get_global_id(1) * C * CHANNEL + begin;
     floatv ring[SIZE][TUNE_SPAN];
     for (int c = -HALF; c < C + HALF; c++) {

@@ -3,7 +3,10 @@
 #include "cl/blas.h"
 #include "cl/internal.h"
 #include "cl/limits_override.h"
+#include "cl/quirks.h"
+#include "cl/source.h"
 #include "cl/store.h"
+#include "cl/tuning_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +85,7 @@ static int query_sub_devices(cl_device_id id) {
             CL_SUCCESS ||
         size > sizeof properties)
         return 0;
-    /* Mesa 22.3 crashes when it is asked for what it does not offer. */
+    /* Asked, as cl/quirks.h says. */
     for (size_t i = 0; i < size / sizeof properties[0]; i++) {
         if (properties[i] == CL_DEVICE_PARTITION_EQUALLY)
             return (int)QUERY(id, CL_DEVICE_PARTITION_MAX_SUB_DEVICES, cl_uint);
@@ -103,6 +106,46 @@ static void query_caches(struct device_info *info) {
 #endif
 }
 
+#ifndef CL_DEVICE_SUB_GROUP_SIZES_INTEL
+#define CL_DEVICE_SUB_GROUP_SIZES_INTEL 0x4108 /* cl_intel_required_subgroup_size */
+#endif
+
+static int query_sub_group(cl_device_id id) {
+    size_t sizes[16], bytes = 0, least = 0;
+    if (clGetDeviceInfo(id, CL_DEVICE_SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes) !=
+        CL_SUCCESS)
+        return 0;
+    for (size_t i = 0; i < bytes / sizeof *sizes; i++)
+        least = least == 0 || sizes[i] < least ? sizes[i] : least;
+    return (int)least;
+}
+
+/* What the list of extensions tells. */
+static void query_extensions(struct device_info *info, cl_device_id id) {
+    size_t length = 0;
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &length) != CL_SUCCESS || length == 0)
+        return;
+    char *extensions = calloc(1, length + 1);
+    if (extensions &&
+        clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, length, extensions, NULL) == CL_SUCCESS) {
+        info->has_fp16 = strstr(extensions, "cl_khr_fp16") != NULL;
+        if (!info->is_cpu && strstr(extensions, "cl_intel_required_subgroup_size"))
+            info->sub_group = query_sub_group(id);
+    }
+    free(extensions);
+}
+
+/* Of work-groups along the first dimension, as all of ours are: some devices take fewer there than
+ * in all. */
+static size_t query_work_group_max(cl_device_id id) {
+    size_t sizes[16] = {0}, most = (size_t)QUERY(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, size_t);
+    if (clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL) !=
+            CL_SUCCESS ||
+        sizes[0] == 0)
+        return most;
+    return sizes[0] < most ? sizes[0] : most;
+}
+
 static int query(struct device_info *out, cl_device_id id, int index) {
     struct device_info info = {.index = index, .kind = "other"};
     query_text(id, CL_DEVICE_NAME, info.name);
@@ -110,7 +153,6 @@ static int query(struct device_info *out, cl_device_id id, int index) {
     query_text(id, CL_DRIVER_VERSION, info.driver);
     query_text(id, CL_DEVICE_VERSION, info.version);
     query_platform(id, info.platform);
-    info.is_serial = strcmp(info.platform, "Oclgrind") == 0;
 
     cl_device_type type = QUERY(id, CL_DEVICE_TYPE, cl_device_type);
     if (type & CL_DEVICE_TYPE_CPU)
@@ -127,23 +169,16 @@ static int query(struct device_info *out, cl_device_id id, int index) {
     info.has_fma = (QUERY(id, CL_DEVICE_SINGLE_FP_CONFIG, cl_device_fp_config) & CL_FP_FMA) != 0;
     info.has_fp64 = QUERY(id, CL_DEVICE_DOUBLE_FP_CONFIG, cl_device_fp_config) != 0;
     info.sub_devices = query_sub_devices(id);
-    info.work_group_max = (size_t)QUERY(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, size_t);
+    info.work_group_max = query_work_group_max(id);
     info.global_memory = QUERY(id, CL_DEVICE_GLOBAL_MEM_SIZE, cl_ulong);
     info.local_memory = QUERY(id, CL_DEVICE_LOCAL_MEM_SIZE, cl_ulong);
     info.allocation_max = QUERY(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, cl_ulong);
     info.alignment = (size_t)QUERY(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, cl_uint) / 8;
 
     query_caches(&info);
-
-    size_t length = 0;
-    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &length) == CL_SUCCESS && length) {
-        char *extensions = calloc(1, length + 1);
-        if (extensions &&
-            clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, length, extensions, NULL) == CL_SUCCESS)
-            info.has_fp16 = strstr(extensions, "cl_khr_fp16") != NULL;
-        free(extensions);
-    }
+    query_extensions(&info, id);
     TRY(limits_override(&info, getenv("CLNET_DEVICE_LIMITS")));
+    info.quirks = quirks_find(&info);
     *out = info;
     return 0;
 }
@@ -223,13 +258,25 @@ static int create_queues(struct device *device, int is_profiling) {
     return 0;
 }
 
-static int load_tunings(struct device *device) {
+static int load_tunings(struct tunings **out, const struct device_info *info, struct store *store) {
     char key[DEVICE_KEY];
-    device->tunings = tunings_create();
-    if (!device->tunings)
+    *out = tunings_create();
+    if (!*out)
         return error_no_memory("tunings", 0);
-    device_key(key, &device->info);
-    return store_find_tunings(device->store, key, device->tunings);
+    TRY(tuning_file_add_shipped(*out, info, shipped_tunings));
+    device_key(key, info);
+    return store_find_tunings(store, key, *out);
+}
+
+int device_find_tunings(struct tunings **out, const struct device_info *info) {
+    struct store *store = store_open(NULL);
+    int rc = load_tunings(out, info, store);
+    store_close(store);
+    if (rc < 0) {
+        tunings_free(*out);
+        *out = NULL;
+    }
+    return rc;
 }
 
 /* The device, as yet without a context. */
@@ -247,7 +294,7 @@ static int take_device(struct device **out, const struct device_ids *found,
     TRY(query(&device->info, device->id, choice.index));
     if (choice.parts > 1)
         TRY(take_part(device, &choice));
-    return load_tunings(device);
+    return load_tunings(&device->tunings, &device->info, device->store);
 }
 
 static int open_all(struct device **devices, const struct device_choice *choices, int count,

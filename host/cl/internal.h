@@ -131,6 +131,9 @@ void kernel_add_time(struct kernel *kernel, double seconds);
  */
 int program_get(cl_program *out, struct device *device, const struct kernel_spec *spec);
 
+/* How many threads build `count` programs, on so many cores. */
+int program_builders(const struct device_info *info, int count, long cores);
+
 /* Frees the device's programs. */
 void programs_free(struct device *device);
 

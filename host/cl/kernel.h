@@ -6,7 +6,12 @@
 
 #include <stdint.h>
 
-enum { KERNEL_DEFINES_MAX = 40, KERNEL_ARGUMENTS_MAX = 16 };
+enum {
+    KERNEL_DEFINES_MAX = 40,
+    KERNEL_ARGUMENTS_MAX = 16,
+    KERNEL_OPTIONS_MAX = 4096,
+    KERNEL_TEXTS = 4,
+};
 
 /* A macro for the kernel's compiler. */
 struct kernel_define {
@@ -44,11 +49,15 @@ void kernel_work(struct kernel_spec *spec, const char *pass, double flops, doubl
  * kernel_create to find it done. What cannot be built is kernel_create's to report. */
 int kernels_build(struct device *device, const struct kernel_spec *const *specs, int count);
 
+/* How many programs the device has by now: files of kernels_cl/, each with its macros. */
+int kernels_built(const struct device *device);
+
 struct kernel;
 
 /* Compiles a specification; the same file and macros are compiled once for a device, and kept from
- * one run to the next (cl/store.h). A failed build is ERROR_DEVICE, with the macros and the
- * compiler's log. Free with kernel_free. */
+ * one run to the next (cl/store.h). ERROR_DEVICE is a failed build, with the macros and the
+ * compiler's log, or a kernel with larger work-groups or more local memory than the device has for
+ * it. Free with kernel_free. */
 int kernel_create(struct kernel **out, struct device *device, const struct kernel_spec *spec);
 
 /* Says for whom it works, a layer: traces show "conv1: conv_forward". */
@@ -90,6 +99,11 @@ void kernel_mute(struct kernel *kernel, int is_mute);
 /* The text of a file of kernels_cl/, which must be there. */
 const char *kernel_text(const char *file);
 
+/* What a specification's compiler is given: the texts, one after the other, and the options. They
+ * follow from what the device says of itself, so they can be had without it. */
+void kernel_texts(const char *texts[KERNEL_TEXTS], const char *file);
+void kernel_options(char options[KERNEL_OPTIONS_MAX], const struct device_info *device,
+                    const struct kernel_spec *spec);
 /* Changes when anything changes of what its compiler reads: the file, or what all files include. */
 uint64_t kernel_text_hash(const char *file);
 

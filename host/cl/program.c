@@ -1,6 +1,7 @@
 #include "base/progress.h"
 #include "cl/internal.h"
 #include "cl/kernel.h"
+#include "cl/quirks.h"
 #include "cl/source.h"
 #include "cl/store.h"
 
@@ -13,7 +14,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { OPTIONS_MAX = 4096, KEY_MAX = OPTIONS_MAX + 1024, TEXTS = 4, BUILDERS_MAX = 16 };
+enum { KEY_MAX = KERNEL_OPTIONS_MAX + 1024, BUILDERS_MAX = 16 };
 
 /* A file of kernels_cl/ compiled with options. */
 struct program {
@@ -33,8 +34,7 @@ const char *kernel_text(const char *file) {
     return NULL;
 }
 
-/* What a program's compiler reads, one text after the other. */
-static void get_texts(const char *texts[TEXTS], const char *file) {
+void kernel_texts(const char *texts[KERNEL_TEXTS], const char *file) {
     texts[0] = kernel_text("common.clh");
     texts[1] = kernel_text("philox.clh");
     texts[2] = kernel_text("tiled.clh");
@@ -43,27 +43,27 @@ static void get_texts(const char *texts[TEXTS], const char *file) {
 }
 
 uint64_t kernel_text_hash(const char *file) {
-    const char *texts[TEXTS];
+    const char *texts[KERNEL_TEXTS];
     uint64_t hash = 0;
-    get_texts(texts, file);
-    for (int i = 0; i < TEXTS; i++)
+    kernel_texts(texts, file);
+    for (int i = 0; i < KERNEL_TEXTS; i++)
         hash = XXH3_64bits_withSeed(texts[i], strlen(texts[i]), hash);
     return hash;
 }
 
-static void write_options(char options[OPTIONS_MAX], const struct device *device,
-                          const struct kernel_spec *spec) {
-    int used = 0;
-    /* A device that knows only OpenCL C 1.0 or 1.1 rejects the option, and may still cope. */
-    if (strncmp(device->info.version, "OpenCL 1.0", 10) != 0 &&
-        strncmp(device->info.version, "OpenCL 1.1", 10) != 0)
-        used = snprintf(options, OPTIONS_MAX, "-cl-std=CL1.2");
-    used += snprintf(options + used, (size_t)(OPTIONS_MAX - used), " -DHAVE_FMA=%d",
-                     device->info.has_fma);
+void kernel_options(char options[KERNEL_OPTIONS_MAX], const struct device_info *device,
+                    const struct kernel_spec *spec) {
+    int used =
+        snprintf(options, KERNEL_OPTIONS_MAX, "%s%s -DHAVE_FMA=%d",
+                 device->quirks & QUIRK_NO_STANDARD ? "" : "-cl-std=CL1.2",
+                 device->quirks & QUIRK_UNOPTIMISED ? " -cl-opt-disable" : "", device->has_fma);
+    if (device->sub_group)
+        used += snprintf(options + used, (size_t)(KERNEL_OPTIONS_MAX - used), " -DSUB_GROUP=%d",
+                         device->sub_group);
     for (int i = 0; i < spec->define_count; i++) {
-        used += snprintf(options + used, (size_t)(OPTIONS_MAX - used), " -D%s=%s",
+        used += snprintf(options + used, (size_t)(KERNEL_OPTIONS_MAX - used), " -D%s=%s",
                          spec->defines[i].name, spec->defines[i].value);
-        assert(used < OPTIONS_MAX);
+        assert(used < KERNEL_OPTIONS_MAX);
     }
 }
 
@@ -205,10 +205,11 @@ static int build_failed(struct device *device, cl_program program, const struct 
 }
 
 static int compile(struct device *device, struct program *entry) {
-    const char *texts[TEXTS];
-    get_texts(texts, entry->file);
+    const char *texts[KERNEL_TEXTS];
+    kernel_texts(texts, entry->file);
     cl_int code;
-    cl_program program = clCreateProgramWithSource(device->context, TEXTS, texts, NULL, &code);
+    cl_program program =
+        clCreateProgramWithSource(device->context, KERNEL_TEXTS, texts, NULL, &code);
     if (code != CL_SUCCESS)
         return cl_error(device, code, "clCreateProgramWithSource");
     code = clBuildProgram(program, 1, &device->id, entry->options, NULL, NULL);
@@ -238,8 +239,8 @@ static void add(struct device *device, struct program *entry) {
 }
 
 int program_get(cl_program *out, struct device *device, const struct kernel_spec *spec) {
-    char options[OPTIONS_MAX];
-    write_options(options, device, spec);
+    char options[KERNEL_OPTIONS_MAX];
+    kernel_options(options, &device->info, spec);
     struct program *entry = find(device, spec->file, options);
     if (!entry) {
         TRY(create_entry(&entry, spec->file, options));
@@ -280,12 +281,19 @@ static void *builder_main(void *context) {
     return NULL;
 }
 
+int program_builders(const struct device_info *info, int count, long cores) {
+    long most = cores < count ? cores : count;
+    if (info->quirks & QUIRK_SERIAL || most < 1)
+        return 1;
+    return most < BUILDERS_MAX ? (int)most : BUILDERS_MAX;
+}
+
 static void build_in_threads(struct builders *builders) {
     pthread_t threads[BUILDERS_MAX];
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int started = 0;
-    while (!builders->device->info.is_serial && started < BUILDERS_MAX &&
-           started + 1 < builders->count && started + 1 < cores &&
+    int most =
+        program_builders(&builders->device->info, builders->count, sysconf(_SC_NPROCESSORS_ONLN));
+    int started = 0; /* beside this one */
+    while (started + 1 < most &&
            pthread_create(&threads[started], NULL, builder_main, builders) == 0)
         started++;
     struct progress progress = progress_start("compiling kernels");
@@ -297,8 +305,8 @@ static void build_in_threads(struct builders *builders) {
 
 /* Adds the program of a specification to those that are to be built, unless it is there. */
 static int collect(struct builders *builders, const struct kernel_spec *spec) {
-    char options[OPTIONS_MAX];
-    write_options(options, builders->device, spec);
+    char options[KERNEL_OPTIONS_MAX];
+    kernel_options(options, &builders->device->info, spec);
     if (find(builders->device, spec->file, options))
         return 0;
     for (int i = 0; i < builders->count; i++) {
@@ -329,6 +337,13 @@ int kernels_build(struct device *device, const struct kernel_spec *const *specs,
     }
     free(builders.entries);
     return rc;
+}
+
+int kernels_built(const struct device *device) {
+    int count = 0;
+    for (const struct program *known = device->programs; known; known = known->next)
+        count++;
+    return count;
 }
 
 void programs_free(struct device *device) {

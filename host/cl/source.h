@@ -1,4 +1,4 @@
-/* The kernels' texts, embedded at build time from kernels_cl/. */
+/* Texts that are embedded at build time from kernels_cl/. */
 #ifndef CL_SOURCE_H
 #define CL_SOURCE_H
 
@@ -9,5 +9,8 @@ struct kernel_source {
 
 /* Ends with a row whose name is NULL. */
 extern const struct kernel_source kernel_sources[];
+
+/* What is known to suit devices, tunings.tsv: cl/tuning_file.h reads it. */
+extern const char shipped_tunings[];
 
 #endif

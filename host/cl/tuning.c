@@ -27,6 +27,10 @@ void tunings_free(struct tunings *tunings) {
     free(tunings);
 }
 
+void tunings_clear(struct tunings *tunings) {
+    tunings->count = 0;
+}
+
 static struct tuning *find_row(const struct tunings *tunings, const char *kernel,
                                const char *problem) {
     for (int i = 0; i < tunings->count; i++) {
@@ -37,14 +41,24 @@ static struct tuning *find_row(const struct tunings *tunings, const char *kernel
     return NULL;
 }
 
-static int is_current(const struct tuning *tuning) {
+const struct tuning *tunings_about(const struct tunings *tunings, const char *kernel,
+                                   const char *problem) {
+    return find_row(tunings, kernel, problem);
+}
+
+uint64_t tuning_text_hash(const struct tuning *tuning) {
     char file[TUNING_PROBLEM];
     (void)snprintf(file, sizeof file, "%.*s", (int)strcspn(tuning->values, " "), tuning->values);
-    return kernel_text(file) && (tuning->source == 0 || tuning->source == kernel_text_hash(file));
+    return kernel_text(file) ? kernel_text_hash(file) : 0;
+}
+
+int tuning_is_current(const struct tuning *tuning) {
+    uint64_t hash = tuning_text_hash(tuning);
+    return hash && (tuning->source == 0 || tuning->source == hash);
 }
 
 int tunings_set(struct tunings *tunings, const struct tuning *tuning) {
-    if (!is_current(tuning))
+    if (!tuning_is_current(tuning))
         return 0;
     struct tuning *row = find_row(tunings, tuning->kernel, tuning->problem);
     if (!row && tunings->count == tunings->room) {

@@ -83,14 +83,25 @@ struct tunings;
 struct tunings *tunings_create(void);
 void tunings_free(struct tunings *tunings);
 
-/* Adds a row, in place of what the table has for its kernel and problem. One that was found of
- * another text of its kernels' file than there is now says nothing, and is left out. */
+/* Empties it. */
+void tunings_clear(struct tunings *tunings);
+
+/* The hash of the text that a tuning's file has now; 0: there is no such file. */
+uint64_t tuning_text_hash(const struct tuning *tuning);
+
+/* Whether a tuning is of that text; of another one it says nothing. */
+int tuning_is_current(const struct tuning *tuning);
+
+/* Adds a row, in place of what the table has for its kernel and problem. One that is not current is
+ * left out. */
 int tunings_set(struct tunings *tunings, const struct tuning *tuning);
 
 int tunings_count(const struct tunings *tunings);
 const struct tuning *tunings_at(const struct tunings *tunings, int i);
 
-/* The row for a choice's kernel and problem; NULL: none. */
+/* The row for a kernel and problem, or for a choice's; NULL: none. */
+const struct tuning *tunings_about(const struct tunings *tunings, const char *kernel,
+                                   const char *problem);
 const struct tuning *tunings_find(const struct tunings *tunings, const struct choice *choice);
 
 /* Chooses one of `count` > 0 ways to compute a pass, of which the operation, pass, space, defaults

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/comparison.h"
 #include "cli/crew.h"
+#include "cli/tune_first.h"
 #include "ops/limits.h"
 #include "train/benchmark.h"
 #include "train/doctor.h"
@@ -31,6 +32,7 @@ static const struct option flag_table[] = {
      OPTION_STRING, FIELD(crew.split), NULL, 0, 0, NULL},
     {"exchange", "with --together: " CREW_EXCHANGE_HELP, OPTION_ENUM, FIELD(crew.exchange), "auto",
      0, 0, crew_exchanges},
+    {"tune", TUNE_FIRST_HELP, OPTION_STRING, FIELD(crew.tune), NULL, 0, 0, NULL},
     {"trace", "with --together: a file to write a timeline to", OPTION_STRING, FIELD(crew.trace),
      NULL, 0, 0, NULL},
     {"data", "pictures: measure how fast they are decoded too, and what a training waits for",
@@ -299,7 +301,10 @@ static int bench_device(const struct flags *flags, const struct net *net,
     struct benchmark_options options = {.repetitions = flags->repetitions};
     struct report report = {
         .net = net, .timeout = flags->crew.timeout, .loader = loader, .choice = choice};
-    int rc = flags->unchecked ? 0 : measure(&report, &options, device_open, check_results);
+    int rc = tune_first(flags->crew.tune, net, &choice, 1,
+                        net_loss(net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS, 0);
+    if (rc == 0 && !flags->unchecked)
+        rc = measure(&report, &options, device_open, check_results);
     if (rc == 0)
         rc = measure(&report, &options, device_open, measure_rates);
     if (rc == 0 && flags->layers)
@@ -463,7 +468,7 @@ const struct command command_bench = {
     .name = "bench",
     .usage =
         "[CONFIG] [--devices LIST] [--data PATH] [--batch N] [--layers] [--repetitions N] "
-        "[--unchecked] [--timeout SECONDS] [--json | --compare FILE] "
+        "[--tune MODE] [--unchecked] [--timeout SECONDS] [--json | --compare FILE] "
         "[--set section.key=value]...\n"
         "clnet bench [CONFIG] --together [--split SHARES] [--exchange WAY] [--trace FILE] ...\n"
         "clnet bench FILE.json --compare FILE",

@@ -19,7 +19,8 @@ struct command {
 };
 
 extern const struct command command_devices, command_summary, command_train, command_test,
-    command_predict, command_visualize, command_bench, command_doctor, command_help;
+    command_predict, command_visualize, command_bench, command_doctor, command_kernels,
+    command_tune, command_help;
 
 /* All commands, NULL-terminated. */
 extern const struct command *const commands[];

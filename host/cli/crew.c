@@ -2,11 +2,14 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cl/tuning_file.h"
+#include "cli/tune_first.h"
 #include "train/exchange_choice.h"
 #include "train/split.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *const crew_exchanges[] = {"auto", "host", "device", NULL};
 
@@ -41,6 +44,21 @@ static int is_to_share(int *share, const struct device_choice *choices, int coun
     return 0;
 }
 
+/* The tunings of another time in place of those that are known now. */
+static int load_tunings(struct device *device, const char *path) {
+    if (access(path, F_OK) != 0) {
+        tunings_clear(device_tunings(device));
+        return 0;
+    }
+    int left_out = tuning_file_load(path, device);
+    if (left_out > 0)
+        log_warning(
+            "%s: %d tunings are of kernels that have changed since: the bits will not be as "
+            "if the training had never stopped",
+            path, left_out);
+    return left_out < 0 ? left_out : 0;
+}
+
 static int open_choices(struct crew *crew, const struct device_choice *choices, int count,
                         const struct crew_flags *flags) {
     int share;
@@ -51,16 +69,23 @@ static int open_choices(struct crew *crew, const struct device_choice *choices, 
     TRY(devices_open(crew->devices, choices, count,
                      (share ? DEVICES_SHARE_CONTEXT : 0) | (flags->trace ? DEVICES_PROFILING : 0)));
     crew->count = count;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         tell_device(crew->devices[i]);
+        if (flags->tunings)
+            TRY(load_tunings(crew->devices[i], flags->tunings));
+    }
     return 0;
 }
 
-static int open_devices(struct crew *crew, const struct crew_flags *flags) {
+static int open_devices(struct crew *crew, const struct net *net, const struct crew_flags *flags,
+                        enum truth truth_kind, int is_floats) {
     struct device_choice *choices;
     int count;
     TRY(devices_choose(&choices, &count, flags->devices));
-    int rc = open_choices(crew, choices, count, flags);
+    int rc =
+        flags->tunings ? 0 : tune_first(flags->tune, net, choices, count, truth_kind, is_floats);
+    if (rc == 0)
+        rc = open_choices(crew, choices, count, flags);
     free(choices);
     return rc == 0 && !flags->devices ? tell_others() : rc;
 }
@@ -85,7 +110,7 @@ static int parse_split(int **shares, int count, int batch, const char *split) {
 static int open_once(struct crew *crew, const char *command, const struct net *net,
                      const struct crew_flags *flags, enum truth truth_kind, int is_floats) {
     int *shares;
-    TRY(open_devices(crew, flags));
+    TRY(open_devices(crew, net, flags, truth_kind, is_floats));
     TRY(watchdog_start(&crew->watchdog, crew->devices, crew->count, flags->timeout, command));
     if (flags->trace)
         TRY(trace_open(&crew->trace, flags->trace));

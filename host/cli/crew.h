@@ -8,9 +8,11 @@
 
 /* Flags of the commands that have a team learn; NULL: not given. */
 struct crew_flags {
-    const char *devices, *split, *trace;
-    int timeout;  /* seconds; 0: none */
-    int exchange; /* enum exchange_by */
+    const char *devices, *split, *trace, *tune;
+    const char *tunings; /* a file of tunings to work with, in place of those that are known; where
+                            there is none there, without any */
+    int timeout;         /* seconds; 0: none */
+    int exchange;        /* enum exchange_by */
 };
 
 /* The values of --exchange, for the tables of flags. */
@@ -29,9 +31,10 @@ struct crew {
 };
 
 /* Opens the devices that --devices names, or the best one, and says which, and how to use those
- * that are left; then the trace, a team that learns such samples, and what watches them for the
- * command of that name. The devices share a context if they exchange by copies. Close with
- * crew_close, also on failure. */
+ * that are left, after what is unknown of their kernels was tuned, as --tune says,
+ * unless the tunings are given; then the trace,
+ * a team that learns such samples, and what watches them for the command of that name. The devices
+ * share a context if they exchange by copies. Close with crew_close, also on failure. */
 int crew_open(struct crew *crew, const char *command, const struct net *net,
               const struct crew_flags *flags, enum truth truth_kind, int is_floats);
 

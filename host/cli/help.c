@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "cli/cli.h"
+#include "cli/device_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,19 +35,23 @@ static int run(const struct command *command, int argc, char **argv) {
         net_document_config(stdout);
         return 0;
     }
+    if (strcmp(topic, "device") == 0) {
+        device_file_document(stdout);
+        return 0;
+    }
     for (const struct command *const *other = commands; *other; other++) {
         if (strcmp((*other)->name, topic) == 0) {
             command_print_help(*other);
             return 0;
         }
     }
-    return error_set(ERROR_INPUT, "'%.100s' is neither a command nor 'config'", topic);
+    return error_set(ERROR_INPUT, "'%.100s' is neither a command nor 'config' nor 'device'", topic);
 }
 
 const struct command command_help = {
     .name = "help",
-    .usage = "[COMMAND | config]",
-    .help = "Says how to use clnet, a command, or the keys of a config.",
+    .usage = "[COMMAND | config | device]",
+    .help = "Says how to use clnet, a command, the keys of a config, or of a device's description.",
     .flags = flags,
     .run = run,
 };

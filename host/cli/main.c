@@ -7,8 +7,9 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-    &command_train,   &command_test,  &command_predict, &command_visualize, &command_summary,
-    &command_devices, &command_bench, &command_doctor,  &command_help,      NULL,
+    &command_train,   &command_test,    &command_predict, &command_visualize,
+    &command_summary, &command_devices, &command_bench,   &command_doctor,
+    &command_kernels, &command_tune,    &command_help,    NULL,
 };
 
 enum { EXIT_BAD_INPUT = 2 };

@@ -1,6 +1,7 @@
 #include "cli/memory.h"
 
 #include "base/error.h"
+#include "cl/tuning.h"
 #include "data/dataset.h"
 #include "layers/part.h"
 #include "train/exchange_choice.h"
@@ -49,6 +50,8 @@ static int plan_row(struct memory_report *report, const struct net *net, int i,
     row->replicas = count_same(choices, report->count, choices[i].index);
     if (own.ranks)
         TRY(net_part_back(&row->back, net, i, own.ranks));
+    TRY(device_find_tunings(&row->tunings, &row->device));
+    own.tunings = row->tunings;
     return memory_fit(&row->fit, net, &row->device, &own,
                       own.ranks ? even + (more > 0) : row->samples, report->least, row->replicas);
 }
@@ -65,6 +68,7 @@ static int keep_step(struct memory_report *report, const struct net *net,
     for (int i = 0; i < report->count; i++) {
         struct memory_row *row = &report->rows[i];
         own.rank = i;
+        own.tunings = row->tunings;
         row->fit.micro_batch = own.micro_batch;
         row->fit.subdivisions = (row->samples + own.micro_batch - 1) / own.micro_batch;
         TRY(memory_needs(&row->fit.needs, net, &row->device, &own));
@@ -119,8 +123,10 @@ int memory_report_create(struct memory_report *report, const struct net *net, co
 }
 
 void memory_report_free(struct memory_report *report) {
-    for (int i = 0; report->rows && i < report->count; i++)
+    for (int i = 0; report->rows && i < report->count; i++) {
         net_part_free(&report->rows[i].back);
+        tunings_free(report->rows[i].tunings);
+    }
     free(report->rows);
     *report = (struct memory_report){0};
 }
@@ -250,12 +256,13 @@ static json_t *outputs_json(const struct net *back) {
 static json_t *row_json(const struct memory_row *row) {
     const struct memory_fit *fit = &row->fit;
     json_t *object = json_pack(
-        "{s:i, s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:I, s:s, s:I, s:I}", "index", row->choice.index,
-        "part", row->choice.part, "parts", row->choice.parts > 1 ? row->choice.parts : 1, "name",
-        row->device.name, "samples", row->samples, "subdivisions", fit->subdivisions, "micro_batch",
-        fit->micro_batch, "replicas", row->replicas, "largest", (json_int_t)fit->needs.largest,
-        "largest_name", fit->needs.largest_name, "largest_allocation",
-        (json_int_t)row->device.allocation_max, "global_memory",
+        "{s:i, s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:s, s:I, s:I}", "index",
+        row->choice.index, "part", row->choice.part, "parts",
+        row->choice.parts > 1 ? row->choice.parts : 1, "name", row->device.name, "samples",
+        row->samples, "subdivisions", fit->subdivisions, "micro_batch", fit->micro_batch,
+        "replicas", row->replicas, "live_activations", (json_int_t)fit->needs.live, "largest",
+        (json_int_t)fit->needs.largest, "largest_name", fit->needs.largest_name,
+        "largest_allocation", (json_int_t)row->device.allocation_max, "global_memory",
         (json_int_t)row->device.global_memory);
     for (int k = 0; object && k < KINDS; k++)
         (void)json_object_set_new(object, kinds[k].key,

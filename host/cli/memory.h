@@ -15,7 +15,8 @@ struct memory_row {
     int samples;  /* its share of the batch */
     int replicas; /* on the same device, which share its memory */
     struct memory_fit fit;
-    struct net_part back; /* its rows, with parallel=hybrid; else without a net */
+    struct net_part back;    /* its rows, with parallel=hybrid; else without a net */
+    struct tunings *tunings; /* of the device */
 };
 
 struct memory_report {

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/interrupt.h"
 #include "cli/training.h"
+#include "cli/tune_first.h"
 #include "net/weights.h"
 
 #include <inttypes.h>
@@ -31,6 +32,7 @@ static const struct option flag_table[] = {
      OPTION_STRING, FIELD(crew.split), NULL, 0, 0, NULL},
     {"exchange", CREW_EXCHANGE_HELP, OPTION_ENUM, FIELD(crew.exchange), "auto", 0, 0,
      crew_exchanges},
+    {"tune", TUNE_FIRST_HELP, OPTION_STRING, FIELD(crew.tune), NULL, 0, 0, NULL},
     {"data", "what to read in place of what the config names", OPTION_STRING, FIELD(job.data), NULL,
      0, 0, NULL},
     {"weights", "weights to begin with, a safetensors file", OPTION_STRING, FIELD(weights), NULL, 0,
@@ -80,8 +82,9 @@ static int create_run(struct training *training, const char *given) {
     char *path = given ? strdup(given) : default_directory(training->job.config->path);
     if (!path)
         return error_no_memory("a path", 64);
-    int rc = run_create(&training->run, path, team_replica(training->crew.team, 0),
-                        &training->state, &training->train->classes);
+    int rc =
+        run_create(&training->run, path, team_replica(training->crew.team, 0), &training->state,
+                   &training->train->classes, training->crew.devices, training->crew.count);
     free(path);
     return rc < 0 && given ? error_prefix(rc, "--output: ") : rc;
 }
@@ -95,6 +98,7 @@ static int refuse_with_resume(const struct flags *flags, const struct arguments 
         {"batch", flags->job.batch},
         {"seed", flags->job.seed},
         {"output", flags->output},
+        {"tune", flags->crew.tune},
         {"set", arguments->assignment_count ? arguments->assignments[0] : NULL},
     };
     if (arguments->operand_count > 0)
@@ -162,13 +166,26 @@ static int open_data(struct training *training) {
     return 0;
 }
 
+/* A run that goes on does so with the tunings that it began with. */
+static int open_crew(struct training *training, const struct flags *flags) {
+    struct crew_flags how = flags->crew;
+    char *path = flags->resume ? run_file(&training->run, "tunings.tsv") : NULL;
+    if (flags->resume && !path)
+        return error_no_memory("a path", strlen(flags->resume));
+    how.tunings = path;
+    int rc = crew_open(&training->crew, "train", training->job.net, &how,
+                       training->train->labels ? TRUTH_LABELS : TRUTH_NUMBERS,
+                       training->train->floats != NULL);
+    free(path);
+    return rc;
+}
+
 static int prepare(struct training *training, const struct flags *flags) {
     struct job *job = &training->job;
+    TRY(tune_first_check(flags->crew.tune));
     TRY(open_data(training));
     TRY(trainer_iterations(job->net, training->train, &training->iterations));
-    TRY(crew_open(&training->crew, "train", job->net, &flags->crew,
-                  training->train->labels ? TRUTH_LABELS : TRUTH_NUMBERS,
-                  training->train->floats != NULL));
+    TRY(open_crew(training, flags));
     if (job->net->augment.pca_noise > 0)
         TRY(statistics_get(&training->statistics, training->train, job->net->frame,
                            job->net->data.statistics_samples, 0));
@@ -301,17 +318,20 @@ static int run(const struct command *command, int argc, char **argv) {
 
 const struct command command_train = {
     .name = "train",
-    .usage = "CONFIG [--devices LIST] [--split SHARES] [--exchange WAY] [--data PATH] "
-             "[--weights FILE] [--epochs N] [--iterations N] [--batch N] [--seed N] [--output DIR] "
-             "[--trace FILE] [--timeout SECONDS] [--verbose] [--set section.key=value]...\n"
-             "      clnet train --resume DIR [--devices LIST] [--split SHARES] [--exchange WAY] "
-             "[--epochs N] "
-             "[--iterations N] "
-             "[--timeout SECONDS] [--verbose]",
+    .usage =
+        "CONFIG [--devices LIST] [--split SHARES] [--exchange WAY] [--tune MODE] [--data PATH] "
+        "[--weights FILE] [--epochs N] [--iterations N] [--batch N] [--seed N] [--output DIR] "
+        "[--trace FILE] [--timeout SECONDS] [--verbose] [--set section.key=value]...\n"
+        "      clnet train --resume DIR [--devices LIST] [--split SHARES] [--exchange WAY] "
+        "[--epochs N] "
+        "[--iterations N] "
+        "[--timeout SECONDS] [--verbose]",
     .help = "Trains the network of a config and writes a directory: the weights, the metrics, and "
             "the config as it was.\n\n"
             "  config.cfg                 the config with every default and override in it\n"
             "  metrics.jsonl              a line for each iteration and each evaluation\n"
+            "  tunings.tsv                how the devices' kernels were tuned, as 'clnet tune\n"
+            "                             --export' writes it\n"
             "  classes.txt                the names of the classes, if the data names them\n"
             "  checkpoint-N.safetensors   all that it takes to go on from iteration N; the last\n"
             "                             few, as net.keep says\n"

@@ -73,6 +73,7 @@ static int add_activations(struct tally *tally) {
                             tally->target.device.name);
     for (int i = 0; rc == 0 && i < plan.segments; i++)
         rc = add(tally, &tally->needs->activations, plan.segment_bytes[i], "the activations");
+    tally->needs->live += plan.live_bytes;
     if (rc == 0 && tally->is_back)
         rc = add(tally, &tally->needs->activations, plan.data.output.bytes,
                  "the activations of other devices");
@@ -123,7 +124,8 @@ static int add_replica(struct memory_needs *out, const struct net *net,
         .options = options,
         .target = {.tiling = tiling_for_batch(options->micro_batch),
                    .technique = options->technique,
-                   .device = *device},
+                   .device = *device,
+                   .tunings = options->tunings},
         .piece_max = memory_plan_piece_max(device, options->allocation_limit),
         .is_back = is_back,
     };

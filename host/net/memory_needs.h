@@ -9,9 +9,10 @@
 
 struct memory_needs_options {
     enum technique technique;
-    int is_training;    /* 0: forward only */
-    int input_gradient; /* the gradient of the data too */
-    int micro_batch;    /* the most samples of a pass; 0: the net's */
+    const struct tunings *tunings; /* of the device; NULL: none */
+    int is_training;               /* 0: forward only */
+    int input_gradient;            /* the gradient of the data too */
+    int micro_batch;               /* the most samples of a pass; 0: the net's */
     enum truth truth_kind;
     int is_floats;           /* samples come as floats, not as bytes of frames */
     int mean_by_pixel;       /* a mean for each pixel of a frame */
@@ -28,6 +29,7 @@ struct memory_needs {
     uint64_t parameters, gradients, velocity;
     uint64_t multipliers; /* of learning rate and decay */
     uint64_t activations; /* those whose lifetimes do not meet share memory */
+    uint64_t live;        /* of those: what is wanted at once, below which no plan gets */
     uint64_t scratch;     /* one layer's at a time */
     uint64_t staging;     /* two micro-batches of samples, views and truths; the mean */
     uint64_t results;     /* losses and ranks */

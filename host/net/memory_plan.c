@@ -164,6 +164,18 @@ static void place(struct memory_plan *plan, struct memory_slot **slots, int coun
         plan->total_bytes += plan->segment_bytes[i];
 }
 
+/* The most that is wanted at once. */
+static size_t most_live(struct memory_slot **slots, int count, int steps) {
+    size_t most = 0;
+    for (int step = 0; step <= steps; step++) {
+        size_t live = 0;
+        for (int i = 0; i < count; i++)
+            live += slots[i]->first <= step && step <= slots[i]->last ? slots[i]->bytes : 0;
+        most = live > most ? live : most;
+    }
+    return most;
+}
+
 static int too_large(const struct memory_slot *slot, const char *name, size_t segment_max) {
     return error_set(ERROR_DEVICE,
                      "an activation of %s takes %.1f MiB, and the device gives at most %.1f MiB in "
@@ -203,6 +215,7 @@ int memory_plan_create(struct memory_plan *plan, const struct net *net,
         }
     }
     place(plan, slots, count, slots + slot_max, options->segment_max);
+    plan->live_bytes = most_live(slots, count, 2 * net->count);
 done:
     free(slots);
     if (rc < 0)

@@ -33,6 +33,8 @@ struct memory_plan {
     int segments; /* buffers that the slots lie in */
     size_t *segment_bytes;
     size_t total_bytes;
+    size_t
+        live_bytes; /* of the slots that are wanted at the same step, at most: no plan takes less */
 };
 
 struct memory_plan_options {

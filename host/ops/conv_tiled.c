@@ -137,25 +137,31 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
 
 /* ---- the kernels ---- */
 
-static void add_one(struct conv_specs *out, int kernel, const char *function,
+/* As conv_tiled.cl numbers them. */
+enum { PASS_FORWARD = 1, PASS_BACKWARD_DATA, PASS_BACKWARD_FILTER, PASS_ADD_SPLITS };
+
+static void add_one(struct conv_specs *out, int kernel, int pass, const char *function,
                     const struct product *product, const struct space *its_space,
                     const int values[]) {
     struct tile tile = tile_read(values);
     out->specs[kernel] =
         tile_spec(file, function, &tile, product->rows, product->columns, product->count);
+    kernel_define(&out->specs[kernel], "PASS", pass);
     tuning_define(&out->specs[kernel], its_space, values);
 }
 
 static void add_filter(struct conv_specs *out, const struct product *whole, const int values[]) {
     struct product product = *whole;
     product.count *= values[SPLITS];
-    add_one(out, CONV_BACKWARD_FILTER, "conv_backward_filter", &product, &filter_space, values);
+    add_one(out, CONV_BACKWARD_FILTER, PASS_BACKWARD_FILTER, "conv_backward_filter", &product,
+            &filter_space, values);
     if (values[SPLITS] == 1)
         return;
     size_t weights = (size_t)(whole->rows * whole->columns * whole->count);
     size_t bytes = weights * (size_t)values[SPLITS] * sizeof(float);
     struct kernel_spec *adds = &out->specs[CONV_ADD_SPLITS];
     *adds = kernel_spec(file, "conv_add_splits", weights, 1, 1);
+    kernel_define(adds, "PASS", PASS_ADD_SPLITS);
     tuning_define(adds, &filter_space, values);
     if (bytes > out->scratch_bytes)
         out->scratch_bytes = bytes;
@@ -167,9 +173,10 @@ static void add(struct conv_specs *out, const struct conv *conv, const struct ta
     if (pass == CONV_PASS_FILTER)
         add_filter(out, &product, values);
     else if (pass == CONV_PASS_DATA)
-        add_one(out, CONV_BACKWARD_DATA, "conv_backward_data", &product, &space, values);
+        add_one(out, CONV_BACKWARD_DATA, PASS_BACKWARD_DATA, "conv_backward_data", &product, &space,
+                values);
     else
-        add_one(out, CONV_FORWARD, "conv_forward", &product, &space, values);
+        add_one(out, CONV_FORWARD, PASS_FORWARD, "conv_forward", &product, &space, values);
 }
 
 const struct conv_technique conv_tiled = {open, add};

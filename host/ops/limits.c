@@ -22,23 +22,39 @@ static int fastest(struct device *device, struct kernel *kernel,
     return 0;
 }
 
-static struct target elementwise_target(const struct device *device) {
-    return (struct target){.tiling = tiling_for_batch(TILE_MAX), .device = *device_info(device)};
+static struct target elementwise_target(const struct device_info *device) {
+    return (struct target){.tiling = tiling_for_batch(TILE_MAX), .device = *device};
 }
 
-static int measure_flops(struct device_limits *limits, struct device *device,
-                         struct buffer *buffer) {
+struct kernel_spec limits_multiply_add_spec(const struct device_info *device) {
     struct target target = elementwise_target(device);
     int vector = target_vector(&target), chains = target_registers(&target) >= 32 ? 24 : 12;
-    size_t items = target_has_vectors(&target) ? 8 * (size_t)target.device.compute_units
-                                               : 4096 * (size_t)target.device.compute_units;
-    int rounds = target_has_vectors(&target) ? ROUNDS : ROUNDS / 16;
+    int has_vectors = target_has_vectors(&target);
+    int rounds = has_vectors ? ROUNDS : ROUNDS / 16;
+    size_t items = (has_vectors ? 8 : 4096) * (size_t)device->compute_units;
     struct kernel_spec spec = kernel_spec("limits.cl", "limits_multiply_add", items, 1, 1);
-    if (target_has_vectors(&target))
+    if (has_vectors)
         spec.local[0] = spec.local[1] = spec.local[2] = 1;
     kernel_define(&spec, "TUNE_VECTOR", vector);
     kernel_define(&spec, "TUNE_CHAINS", chains);
     kernel_define(&spec, "ROUNDS", rounds);
+    kernel_work(&spec, "limits", 2.0 * vector * chains * rounds * (double)items, 0);
+    return spec;
+}
+
+struct kernel_spec limits_copy_spec(const struct device_info *device, size_t floats) {
+    struct target target = elementwise_target(device);
+    int vector = target_vector(&target);
+    struct kernel_spec spec =
+        kernel_spec("limits.cl", "limits_copy", floats / (size_t)vector, 1, 1);
+    kernel_define(&spec, "TUNE_VECTOR", vector);
+    kernel_work(&spec, "limits", 0, 2 * sizeof(float) * (double)floats);
+    return spec;
+}
+
+static int measure_flops(struct device_limits *limits, struct device *device,
+                         struct buffer *buffer) {
+    struct kernel_spec spec = limits_multiply_add_spec(device_info(device));
     struct kernel *kernel;
     float factor = 0.999F, term = 0.5F;
     double seconds;
@@ -46,17 +62,13 @@ static int measure_flops(struct device_limits *limits, struct device *device,
     const struct kernel_argument arguments[] = {BUFFER(buffer), SCALAR(factor), SCALAR(term)};
     int rc = fastest(device, kernel, arguments, 3, &seconds);
     kernel_free(kernel);
-    limits->flops = 2.0 * vector * chains * rounds * (double)items / seconds;
+    limits->flops = spec.flops / seconds;
     return rc;
 }
 
 static int measure_copy(struct device *device, struct buffer *from, struct buffer *to,
-                        size_t elements, double *seconds) {
-    struct target target = elementwise_target(device);
-    int vector = target_vector(&target);
-    struct kernel_spec spec =
-        kernel_spec("limits.cl", "limits_copy", elements / (size_t)vector, 1, 1);
-    kernel_define(&spec, "TUNE_VECTOR", vector);
+                        size_t floats, double *seconds) {
+    struct kernel_spec spec = limits_copy_spec(device_info(device), floats);
     struct kernel *kernel;
     TRY(kernel_create(&kernel, device, &spec));
     const struct kernel_argument arguments[] = {BUFFER(from), BUFFER(to)};

@@ -13,6 +13,10 @@ struct device_limits {
     double launch_seconds; /* from a launch to its end, for a kernel that does next to nothing */
 };
 
+/* The kernels: multiply-adds in registers alone, and a copy of so many floats. */
+struct kernel_spec limits_multiply_add_spec(const struct device_info *device);
+struct kernel_spec limits_copy_spec(const struct device_info *device, size_t floats);
+
 /* Measures, in a second or two. */
 int device_limits_measure(struct device_limits *limits, struct device *device);
 

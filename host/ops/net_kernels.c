@@ -42,6 +42,16 @@ struct kernel_spec add_spec(const struct target *target, size_t floats) {
     return spec;
 }
 
+struct kernel_spec sum_spec(const struct target *target, size_t floats, int rank, int count) {
+    int vector = target_vector(target);
+    struct kernel_spec spec = kernel_spec("sum.cl", "sum_slice", floats / (size_t)vector, 1, 1);
+    kernel_define(&spec, "T", TILE_MAX);
+    kernel_define(&spec, "TUNE_VECTOR", vector);
+    kernel_define(&spec, "RANK", rank);
+    kernel_define(&spec, "COUNT", count);
+    return spec;
+}
+
 struct kernel_spec solver_spec(const struct target *target, size_t floats, int block) {
     int vector = target_flat_vector(target);
     struct kernel_spec spec =

@@ -15,6 +15,10 @@ struct kernel_spec input_floats_spec(const struct target *target, struct shape i
 /* kernels_cl/add.cl, over a gradient of so many floats: whole tiles. */
 struct kernel_spec add_spec(const struct target *target, size_t floats);
 
+/* kernels_cl/sum.cl, over one device's slice, of so many floats, of gradients that `count` devices
+ * have; this one is `rank`. */
+struct kernel_spec sum_spec(const struct target *target, size_t floats, int rank, int count);
+
 /* kernels_cl/solver.cl, over so many floats: whole blocks, each with its multipliers. */
 struct kernel_spec solver_spec(const struct target *target, size_t floats, int block);
 

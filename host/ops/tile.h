@@ -45,8 +45,8 @@ struct tile tile_read(const int values[]);
 int tile_is_legal(const struct tile *tile, const struct device_info *device);
 
 /* The tile for a product of rows x columns, `count` of them, with accesses of up to `vector` floats
- * at a time: the one that is done first, if all is balanced. Returns 0 where the device has too
- * little for any. */
+ * at a time: the one that is done first, if all is balanced; with as few work-items to a register
+ * as can be had, since each needs many. Returns 0 where the device has too little for any. */
 int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count, int vector,
                 const struct device_info *device);
 

@@ -12,6 +12,7 @@
 #include "cl/kernel.h"
 #include "cl/target.h"
 #include "net/parameter_layout.h"
+#include "ops/net_kernels.h"
 #include "train/exchange_way.h"
 
 #include <assert.h>
@@ -42,10 +43,9 @@ static struct device *device_of(const struct exchange *exchange, int rank) {
     return replica_device(exchange->sides[rank].replica);
 }
 
-/* Vectors as in an update, which passes over the same floats. */
-static int vector_of(const struct device *device) {
-    struct target target = {.tiling = {.tile = TILE_MAX}, .device = *device_info(device)};
-    return target_vector(&target);
+/* Tiles, and so vectors, as in an update, which passes over the same floats. */
+static struct target target_of(const struct device *device) {
+    return (struct target){.tiling = {.tile = TILE_MAX}, .device = *device_info(device)};
 }
 
 static int create_slice(struct exchange *exchange, int rank, int bucket) {
@@ -53,17 +53,12 @@ static int create_slice(struct exchange *exchange, int rank, int bucket) {
     struct device *device = device_of(exchange, rank);
     size_t floats = buffer_bytes(bucket_of(exchange, rank, bucket)) / sizeof(float);
     size_t count = (size_t)exchange->count;
-    int vector = vector_of(device);
+    struct target target = target_of(device);
     slice->first = blocks_first(floats, (size_t)rank, count);
     slice->floats = blocks_first(floats, (size_t)rank + 1, count) - slice->first;
     if (slice->floats == 0)
         return 0;
-    struct kernel_spec spec =
-        kernel_spec("sum.cl", "sum_slice", slice->floats / (size_t)vector, 1, 1);
-    kernel_define(&spec, "T", TILE_MAX);
-    kernel_define(&spec, "TUNE_VECTOR", vector);
-    kernel_define(&spec, "RANK", rank);
-    kernel_define(&spec, "COUNT", exchange->count);
+    struct kernel_spec spec = sum_spec(&target, slice->floats, rank, exchange->count);
     TRY(kernel_create(&slice->sum, device, &spec));
     kernel_set_label(slice->sum, "exchange");
     return 0;
@@ -140,7 +135,8 @@ static int sum_slice(struct exchange *exchange, int rank, int bucket) {
                          bytes, &exchange->sides[k].complete[bucket]));
         used += bytes;
     }
-    uint32_t first = (uint32_t)(slice->first / (size_t)vector_of(device_of(exchange, rank)));
+    struct target target = target_of(device_of(exchange, rank));
+    uint32_t first = (uint32_t)(slice->first / (size_t)target_vector(&target));
     const struct kernel_argument arguments[] = {BUFFER(room), BUFFER(mine), SCALAR(first)};
     return kernel_launch_beside(slice->sum, &exchange->sides[rank].complete[bucket], &slice->summed,
                                 arguments, 3);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "cl/tuning_file.h"
 #include "train/checkpoint.h"
 
 #include <dirent.h>
@@ -97,9 +98,9 @@ static int list_checkpoints(struct iterations *list, const struct run *run) {
 
 /* Unfinished files of ours: a name of base/file.h's begins with that of the file to be. */
 static int is_temporary(const char *name) {
-    static const char *const beginnings[] = {CHECKPOINT_PREFIX, "best.", "final.", "config.cfg.",
-                                             "classes.txt."};
-    for (int i = 0; i < 5; i++) {
+    static const char *const beginnings[] = {CHECKPOINT_PREFIX, "best.",        "final.",
+                                             "config.cfg.",     "classes.txt.", "tunings.tsv."};
+    for (int i = 0; i < 6; i++) {
         if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
             return path_has_ending(name, ".tmp");
     }
@@ -109,7 +110,8 @@ static int is_temporary(const char *name) {
 /* What a creation that was killed may have made. */
 static int is_of_creation(const char *name) {
     return is_temporary(name) || strcmp(name, "metrics.jsonl") == 0 ||
-           strcmp(name, "classes.txt") == 0 || checkpoint_iteration(name) == 0;
+           strcmp(name, "classes.txt") == 0 || strcmp(name, "tunings.tsv") == 0 ||
+           checkpoint_iteration(name) == 0;
 }
 
 /* Takes away files that only writers who are dead can have left, since we hold the lock. */
@@ -156,8 +158,8 @@ static int check_free(const struct run *run, int has_lock) {
                          "clnet train --resume %s",
                          run->path, run->path);
     static const char *const names[] = {"best.safetensors", "final.safetensors", "metrics.jsonl",
-                                        "classes.txt"};
-    for (int i = 0; i < (has_lock ? 2 : 4); i++) {
+                                        "classes.txt", "tunings.tsv"};
+    for (int i = 0; i < (has_lock ? 2 : 5); i++) {
         if (has_file(run, names[i]))
             return error_set(ERROR_INPUT, "%s/%s is there already; name another directory",
                              run->path, names[i]);
@@ -390,6 +392,14 @@ static int write_classes(const struct run *run) {
     return rc;
 }
 
+static int write_tunings(const struct run *run, struct device *const *devices, int count) {
+    char *path;
+    TRY(file_of(&path, run, "tunings.tsv"));
+    int rc = tuning_file_save(path, devices, count, ORIGIN_SHIPPED);
+    free(path);
+    return rc < 0 ? rc : 0;
+}
+
 static int begin(struct run *run, const char *path) {
     *run = RUN_CLOSED;
     run->path = strdup(path);
@@ -403,7 +413,8 @@ static void set_contents(struct run *run, const struct net *net, const struct cl
 }
 
 int run_create(struct run *run, const char *path, struct replica *replica,
-               const struct trainer_state *state, const struct classes *classes) {
+               const struct trainer_state *state, const struct classes *classes,
+               struct device *const *devices, int device_count) {
     TRY(begin(run, path));
     set_contents(run, replica_net(replica), classes);
     TRY(directory_create(path));
@@ -414,6 +425,7 @@ int run_create(struct run *run, const char *path, struct replica *replica,
     if (has_lock)
         TRY(clean(run, is_of_creation));
     TRY(write_classes(run));
+    TRY(write_tunings(run, devices, device_count));
     TRY(open_metrics(run, 0));
     TRY(save_checkpoint(run, replica, state));
     return run_write_config(run);

@@ -1,6 +1,8 @@
 /* The directory of a training run:
  *
  *     config.cfg                       what is trained, everything filled in
+ *     tunings.tsv                      how the devices' kernels were tuned, for the same bits when
+ *                                      it goes on: cl/tuning_file.h
  *     classes.txt                      names of the classes, a line each, if the data has them
  *     metrics.jsonl                    a line for each iteration and each evaluation
  *     checkpoint-<iteration>.safetensors   the last few, from which training goes on
@@ -33,12 +35,14 @@ struct run {
 /* A run that is not open, for run_close. */
 #define RUN_CLOSED ((struct run){.lock = -1, .saved_iteration = -1})
 
-/* Makes a run of a directory: the replica's parameters as its first checkpoint, and the config.
+/* Makes a run of a directory: the replica's parameters as its first checkpoint, the tunings of the
+ * devices that train, and the config.
  * What a creation that was killed has left there is taken away; a directory that is a run already,
  * or that another process trains in, is ERROR_INPUT. Net and classes must outlive the run. Close
  * with run_close, also on failure. */
 int run_create(struct run *run, const char *path, struct replica *replica,
-               const struct trainer_state *state, const struct classes *classes);
+               const struct trainer_state *state, const struct classes *classes,
+               struct device *const *devices, int device_count);
 
 /* Takes the lock of a run that is to go on. What is no run, or is in use, is ERROR_INPUT. Close
  * with run_close, also on failure. */

@@ -27,8 +27,8 @@ static struct choice ways[2];
 static struct choice choose(struct tunings *tunings, long size) {
     static const int two = 2;
     struct target target = {.tunings = tunings};
-    ways[0] = (struct choice){
-        .operation = "any", .pass = "forward", .space = &first, .defaults = {4, 3}};
+    ways[0] =
+        (struct choice){.operation = "any", .pass = "forward", .space = &first, .defaults = {4, 3}};
     ways[1] = (struct choice){
         .operation = "any", .pass = "forward", .space = &second, .defaults = {2, 1}};
     struct kernel_spec spec = kernel_spec("limits.cl", "any", 1, 1, 1);
@@ -115,7 +115,8 @@ START_TEST(choice_refuses_what_cannot_be_and_says_why) {
         {"limits.cl HEIGHT=1 WIDTH=2", "it does not name the knobs that there are"},
         {"limits.cl WIDTH=2 HEIGHT=1 DEPTH=1", "it does not name the knobs that there are"},
         {"limits.cl WIDTH=2 HEIGHT=-1", "it does not name the knobs that there are"},
-        {"limits.cl WIDTH=2 HEIGHT=99999999999999999999", "it does not name the knobs that there are"},
+        {"limits.cl WIDTH=2 HEIGHT=99999999999999999999",
+         "it does not name the knobs that there are"},
         {"limits.cl WIDTH=2  HEIGHT=1", "it does not name the knobs that there are"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

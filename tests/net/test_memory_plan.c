@@ -85,6 +85,19 @@ START_TEST(memory_plan_never_shares_memory_between_two_that_live) {
 }
 END_TEST
 
+/* a and b are wanted together with the data that a's filters are held against, and no more is. */
+START_TEST(memory_plan_tells_what_is_wanted_at_once) {
+    struct planned p = {0};
+    const struct memory_plan_options forward = {.tiling = tiling_for_batch(16)};
+    make(&p, "[net]\ninputs=2\nbatch=16\n[connected]\noutput=8\n[connected]\noutput=6\n"
+             "[connected]\noutput=1\n[cost]\n");
+    ck_succeeds(memory_plan_create(&p.plan, p.net, &forward));
+    ck_assert_uint_eq(p.plan.live_bytes, (8 + 6) * 16 * sizeof(float));
+    ck_assert_uint_ge(p.plan.total_bytes, p.plan.live_bytes);
+    release(&p);
+}
+END_TEST
+
 START_TEST(memory_plan_splits_into_segments_below_the_largest_allocation) {
     struct planned p = {0};
     make(&p, residual);
@@ -152,6 +165,7 @@ END_TEST
 int main(void) {
     TCase *tests = tcase_create("memory_plan");
     tcase_add_test(tests, memory_plan_never_shares_memory_between_two_that_live);
+    tcase_add_test(tests, memory_plan_tells_what_is_wanted_at_once);
     tcase_add_test(tests, memory_plan_splits_into_segments_below_the_largest_allocation);
     tcase_add_test(tests, memory_plan_names_the_layer_whose_activation_does_not_fit);
     tcase_add_test(tests, memory_plan_has_room_for_a_second_gradient_where_an_output_is_read_twice);
@@ -159,5 +173,5 @@ int main(void) {
                    memory_plan_of_a_part_without_a_loss_has_room_for_the_gradient_from_outside);
     tcase_add_test(tests,
                    memory_plan_of_inference_needs_little_more_than_the_two_largest_neighbours);
-    return suite_run("memory_plan", tests);
+    return suite_run("net/memory_plan", tests);
 }
