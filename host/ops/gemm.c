@@ -20,7 +20,7 @@ static int turn_column(struct gemm *gemm) {
 /* The widest vector that so many floats are made of. */
 static int widest_vector(int floats, const struct target *target) {
     int vector = target_flat_vector(target);
-    while (floats % vector != 0)
+    while (vector > 1 && floats % vector != 0)
         vector /= 2;
     return vector;
 }
@@ -85,7 +85,7 @@ static int strip_vectors(const struct gemm *gemm, const struct target *target) {
     int vector = widest_vector(gemm->n, target), vectors = 16;
     while (vectors > 2 && vectors * gemm->m > accumulators_of(target))
         vectors /= 2;
-    while (gemm->n % (vectors * vector) != 0)
+    while (vectors > 1 && gemm->n % (vectors * vector) != 0)
         vectors /= 2;
     return vectors;
 }
@@ -129,7 +129,7 @@ static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct tar
     kernel_define(&spec, "TUNE_VECTORS", vectors);
     kernel_define(&spec, "TUNE_ROWS", rows);
     kernel_define(&spec, "TUNE_COLUMNS", columns);
-    kernel_define(&spec, "TUNE_PANEL", panel * rows);
+    kernel_define(&spec, "TUNE_PANEL", (long)panel * rows);
     kernel_define(&spec, "TUNE_DEPTH", depth);
     kernel_define(&spec, "TUNE_STRIPS", is_in_strips);
     return spec;
@@ -168,12 +168,12 @@ static struct gemm_specs turned_specs(const struct gemm *gemm, const struct targ
     return specs;
 }
 
-struct gemm_specs gemm_specs(const struct gemm *given, const struct target *target,
+struct gemm_specs gemm_specs(const struct gemm *gemm, const struct target *target,
                              enum gemm_provider provider) {
     struct gemm_specs specs = {0};
-    struct gemm turned = *given;
-    const struct gemm *gemm = &turned;
+    struct gemm turned = *gemm;
     (void)turn_column(&turned);
+    gemm = &turned;
     if (provider == GEMM_CLBLAST)
         return specs;
     if (provider == GEMM_REFERENCE) {
