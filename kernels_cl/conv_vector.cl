@@ -13,11 +13,11 @@
  *
  * Backward filter holds TUNE_FILTERS x TUNE_CHANNELS vector accumulators whose lanes are images, for each
  * tap of TUNE_TAP_ROWS x TUNE_TAP_COLUMNS, and sums the lanes at the end. It walks over the pixels in runs of
- * TUNE_RUN, short enough that a run is read from memory once for all its taps.
+ * TUNE_RUN of TUNE_ROWS rows, short enough that they are read from memory once for all their taps.
  *
  *   TUNE_VECTORS, TUNE_BLOCK, TUNE_BLOCKS, TUNE_SPAN, TUNE_DEPTH   of forward, and of backward data
- *   TUNE_FILTERS, TUNE_CHANNELS, TUNE_TAP_ROWS, TUNE_TAP_COLUMNS, TUNE_RUN, TUNE_FILTER_BLOCKS,
- *   TUNE_CHANNEL_BLOCKS   of backward filter
+ *   TUNE_FILTERS, TUNE_CHANNELS, TUNE_TAP_ROWS, TUNE_TAP_COLUMNS, TUNE_ROWS, TUNE_RUN,
+ *   TUNE_FILTER_BLOCKS, TUNE_CHANNEL_BLOCKS   of backward filter; at most K filters and C channels
  *
  * host/ops/conv_vector.c says what each means, which values are worth trying and what they must
  * fulfil. A program is for one PASS, so that each is tuned by itself: 1 forward, 2 backward data,
@@ -52,6 +52,7 @@
 #define TUNE_CHANNELS 3
 #define TUNE_TAP_ROWS 1
 #define TUNE_TAP_COLUMNS S
+#define TUNE_ROWS 1
 #define TUNE_RUN OUT_W
 #define TUNE_FILTER_BLOCKS 1
 #define TUNE_CHANNEL_BLOCKS 1
@@ -275,6 +276,11 @@ WIDE_VECTORS kernel void conv_backward_data(global const float *dy, global const
       (column)) *                                                                                  \
      TILE_SUMS)
 
+/* Where a block of filters or channels that begins at `first` lies. The last one, where it is not
+ * full, begins earlier: what it shares with the one before is summed twice, and stored once. So
+ * addresses within a block are constants. */
+#define WHOLE_BLOCK(first, block, count) min(first, (count) - (block))
+
 WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global const float *x,
                                               global float *dw) {
     const int r0 = get_global_id(0) / TAP_SPANS * TUNE_TAP_ROWS;
@@ -292,7 +298,7 @@ WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global con
             (global const floatv *)dy + ((size_t)t * GROUPS + g) * (K * OUT_H * OUT_W * TILE_VECTORS);
         global const floatv *x_tile =
             (global const floatv *)x + ((size_t)t * GROUPS + g) * (C * H * W * TILE_VECTORS);
-        for (int oy = 0; oy < OUT_H; oy++) {
+        for (int rows = 0; rows < OUT_H; rows += TUNE_ROWS) {
             for (int run = 0; run < OUT_W; run += TUNE_RUN) {
                 for (int block_k = 0; block_k < TUNE_FILTER_BLOCKS; block_k++) {
                     for (int block_c = 0; block_c < TUNE_CHANNEL_BLOCKS; block_c++) {
@@ -300,16 +306,16 @@ WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global con
                         const int c = c0 + block_c * TUNE_CHANNELS;
                         if (k >= K || c >= C)
                             continue;
-                        /* A block's missing filters and channels read the last one's data; their sums
-                         * go nowhere. */
-                        global const floatv *from_y[TUNE_FILTERS], *from_x[TUNE_CHANNELS];
-                        UNROLL for (int j = 0; j < TUNE_FILTERS; j++) from_y[j] =
-                            y_tile + (min(k + j, K - 1) * OUT_H + oy) * (OUT_W * TILE_VECTORS);
-                        UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) from_x[i] =
-                            x_tile + min(c + i, C - 1) * (H * W * TILE_VECTORS);
+                        global const floatv *y_block =
+                            y_tile +
+                            WHOLE_BLOCK(k, TUNE_FILTERS, K) * (OUT_H * OUT_W * TILE_VECTORS);
+                        global const floatv *x_block =
+                            x_tile + WHOLE_BLOCK(c, TUNE_CHANNELS, C) * (H * W * TILE_VECTORS);
                         for (int row = 0; row < TUNE_TAP_ROWS; row++) {
-                            const int iy = oy * STRIDE - PADDING + r0 + row;
-                            if (r0 + row >= R || iy < 0 || iy >= H)
+                            const int r = r0 + row;
+                            const int oy0 = max(rows, TAP_FIRST(r));
+                            const int oy1 = min(rows + TUNE_ROWS, TAP_END(r, H, OUT_H));
+                            if (r >= R || oy0 >= oy1)
                                 continue;
                             for (int column = 0; column < TUNE_TAP_COLUMNS; column++) {
                                 const int s = s0 + column;
@@ -323,16 +329,24 @@ WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global con
                                     UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) sum[j][i] =
                                         kept[j * TUNE_CHANNELS + i];
                                 }
-                                for (int ox = ox0; ox < ox1; ox++) {
-                                    const int y_at = ox * TILE_VECTORS;
-                                    const int x_at =
-                                        (iy * W + ox * STRIDE - PADDING + s) * TILE_VECTORS;
-                                    UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
+                                for (int oy = oy0; oy < oy1; oy++) {
+                                    const int iy = oy * STRIDE - PADDING + r;
+                                    const int ix = ox0 * STRIDE - PADDING + s;
+                                    global const floatv *from_y =
+                                        y_block + (oy * OUT_W + ox0) * TILE_VECTORS;
+                                    global const floatv *from_x =
+                                        x_block + (iy * W + ix) * TILE_VECTORS;
+                                    /* Vector by vector over pixels and lanes: were several unrolled, LLVM
+                                     * would load them all at first, and have no register left for sums. */
+                                    NO_UNROLL for (int v = 0; v < (ox1 - ox0) * TILE_VECTORS; v++) {
+                                        const int x_at =
+                                            v + v / TILE_VECTORS * ((STRIDE - 1) * TILE_VECTORS);
                                         floatv channel[TUNE_CHANNELS];
                                         UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) channel[i] =
-                                            from_x[i][x_at + v];
+                                            from_x[i * (H * W * TILE_VECTORS) + x_at];
                                         UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
-                                            const floatv filter = from_y[j][y_at + v];
+                                            const floatv filter =
+                                                from_y[j * (OUT_H * OUT_W * TILE_VECTORS) + v];
                                             UNROLL for (int i = 0; i < TUNE_CHANNELS; i++)
                                                 sum[j][i] = MAD(filter, channel[i], sum[j][i]);
                                         }
@@ -351,15 +365,18 @@ WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global con
     }
     for (int block_k = 0; block_k < TUNE_FILTER_BLOCKS; block_k++) {
         for (int block_c = 0; block_c < TUNE_CHANNEL_BLOCKS; block_c++) {
+            const int k_first = k0 + block_k * TUNE_FILTERS, c_first = c0 + block_c * TUNE_CHANNELS;
+            if (k_first >= K || c_first >= C)
+                continue;
             for (int row = 0; row < TUNE_TAP_ROWS; row++) {
                 for (int column = 0; column < TUNE_TAP_COLUMNS; column++) {
                     const floatv *kept = sums + SUM_AT(block_k, block_c, row, column);
                     const int r = r0 + row, s = s0 + column;
                     UNROLL for (int j = 0; j < TUNE_FILTERS; j++) {
                         UNROLL for (int i = 0; i < TUNE_CHANNELS; i++) {
-                            const int k = k0 + block_k * TUNE_FILTERS + j;
-                            const int c = c0 + block_c * TUNE_CHANNELS + i;
-                            if (k < K && c < C && r < R && s < S)
+                            const int k = WHOLE_BLOCK(k_first, TUNE_FILTERS, K) + j;
+                            const int c = WHOLE_BLOCK(c_first, TUNE_CHANNELS, C) + i;
+                            if (k >= k_first && c >= c_first && r < R && s < S)
                                 dw[(((g * K + k) * C + c) * R + r) * S + s] +=
                                     LANE_SUM(kept[j * TUNE_CHANNELS + i]);
                         }

@@ -2,15 +2,18 @@
  *
  * Two forms, by which index runs along a vector's lanes:
  *  - gemm_lanes_n: the columns of B and C, which must be whole vectors (B not transposed). A work-item
- *    takes TUNE_PANEL rows, and TUNE_DEPTH terms of the sum at a time for every member of the batch, so
- *    that its rows of A are read from memory once; TUNE_ROWS x TUNE_VECTORS vectors of C are held in
- *    registers. With TUNE_PACK 1 those terms of A are copied side by side first, which pays where A is
- *    transposed: its rows would be as many cache lines, of which many share a place in the cache.
+ *    takes TUNE_PANEL rows and TUNE_COLUMNS strips of columns, and TUNE_DEPTH terms of the sum at a time;
+ *    TUNE_ROWS x TUNE_VECTORS vectors of C are held in registers. Those terms of A are copied first, so
+ *    that they are read from memory once, and lie where they do not drive each other out of the nearest
+ *    cache: A's own rows are often as far apart as lines that share a place there.
+ *    Where there is one C, the members of the batch follow each other along the sum.
  *  - gemm_lanes_sum: the terms of the sum, which must be whole vectors (B transposed, A not, one C).
  *    A work-item holds TUNE_ROWS x TUNE_COLUMNS vectors, and sums their lanes at the end.
  *
  * gemm_transpose turns each N x N_SUM matrix B around, for gemm_lanes_n to take the place of
- * gemm_lanes_sum. */
+ * gemm_lanes_sum, into strips of columns that it then reads (TUNE_STRIPS 1):
+ *
+ *   [N / WIDTH][BATCH][N_SUM][WIDTH], WIDTH being TUNE_VECTORS x TUNE_VECTOR */
 #ifndef M
 #define M 4
 #define N 32
@@ -23,85 +26,123 @@
 #define STRIDE_C 0
 #define ACCUMULATE 0
 #endif
+#ifndef TUNE_VECTORS
+#define TUNE_VECTORS 1
+#endif
 #ifndef TUNE_ROWS
 #define TUNE_ROWS 6
-#define TUNE_VECTORS 1
 #define TUNE_DEPTH 256
 #define TUNE_PANEL TUNE_ROWS
-#define TUNE_PACK 0
+#define TUNE_STRIPS 0
 #define TUNE_COLUMNS 3
 #endif
 
-#if !TRANSPOSE_B
-/* Element (row, p) of the panel of A, from `row` on; those beyond the last row repeat it. */
-#define A_AT(row, p) ((size_t)min(row, M - 1) * (TRANSPOSE_A ? 1 : N_SUM) + (size_t)(p) * (TRANSPOSE_A ? M : 1))
+#define WIDTH (TUNE_VECTOR * TUNE_VECTORS)
 
-/* Global size: N / (TUNE_VECTOR * TUNE_VECTORS * TUNE_COLUMNS), ceil(M / TUNE_PANEL), 1. */
+#if !TRANSPOSE_B
+#define MEMBERS (STRIDE_C == 0 ? 1 : BATCH)
+#define TERMS (STRIDE_C == 0 ? BATCH * N_SUM : N_SUM)
+
+/* Element (row, p) of A. */
+#define A_AT(row, p)                                                                               \
+    ((size_t)((p) / N_SUM) * STRIDE_A +                                                            \
+     (size_t)(row) * (TRANSPOSE_A ? 1 : N_SUM) + (size_t)((p) % N_SUM) * (TRANSPOSE_A ? M : 1))
+
+/* Element (p, column) of member t of B, at the start of a strip; rows are B_STEP apart. */
+#if TUNE_STRIPS
+#define B_STEP WIDTH
+#define B_AT(t, p, column)                                                                         \
+    (((size_t)(column) / WIDTH * BATCH + (t)) * (N_SUM * WIDTH) + (size_t)(p) * WIDTH)
+#else
+#define B_STEP N
+#define B_AT(t, p, column) ((size_t)(t) * STRIDE_B + (size_t)(p) * N + (column))
+#endif
+
+/* A block of TUNE_ROWS rows of the copy of A: element (i, p), in A's own order. Copies are of 16 floats,
+ * so there is room for 16 more than there are; it also keeps blocks and rows apart in the cache. */
+#if TRANSPOSE_A
+#define BLOCK_FLOATS (TUNE_DEPTH * TUNE_ROWS + 16)
+#define BLOCK_AT(i, p) ((p) * TUNE_ROWS + (i))
+#else
+#define BLOCK_FLOATS (TUNE_ROWS * (TUNE_DEPTH + 16))
+#define BLOCK_AT(i, p) ((i) * (TUNE_DEPTH + 16) + (p))
+#endif
+
+/* Terms of a row that can be copied by sixteens: one member's, or all, where none ends within them. */
+#if STRIDE_C != 0 || BATCH == 1 || (N_SUM % 16 == 0 && TUNE_DEPTH % 16 == 0)
+#define SIXTEENS(terms) ((terms) / 16 * 16)
+#else
+#define SIXTEENS(terms) 0
+#endif
+#define PANEL_BLOCKS ((TUNE_PANEL + TUNE_ROWS - 1) / TUNE_ROWS)
+
+/* Global size: ceil(N / WIDTH / TUNE_COLUMNS), ceil(M / TUNE_PANEL), 1. */
 WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float *b,
                                       global float *c) {
-    enum { WIDTH = TUNE_VECTOR * TUNE_VECTORS };
     const int row_first = get_global_id(1) * TUNE_PANEL;
+    const int row_end = min(row_first + TUNE_PANEL, M);
     const int column_first = get_global_id(0) * (WIDTH * TUNE_COLUMNS);
-#if TUNE_PACK
-    float panel[TUNE_DEPTH * TUNE_PANEL];
-#endif
-    for (int p0 = 0; p0 < N_SUM; p0 += TUNE_DEPTH) {
-        const int p1 = min(p0 + TUNE_DEPTH, N_SUM);
-#if TUNE_PACK
-        for (int p = p0; p < p1; p++) {
-            float *terms = panel + (p - p0) * TUNE_PANEL;
-            if (TRANSPOSE_A && row_first + TUNE_PANEL <= M) {
-                for (int i = 0; i < TUNE_PANEL; i++)
-                    terms[i] = a[(size_t)p * M + row_first + i];
-            } else {
-                for (int i = 0; i < TUNE_PANEL; i++)
-                    terms[i] = a[A_AT(row_first + i, p)];
+    const int column_end = min(column_first + WIDTH * TUNE_COLUMNS, N);
+    float panel[PANEL_BLOCKS * BLOCK_FLOATS];
+    for (int p0 = 0; p0 < TERMS; p0 += TUNE_DEPTH) {
+        const int depth = min(TUNE_DEPTH, TERMS - p0);
+
+#if TRANSPOSE_A
+        /* What is copied beyond a block's rows is overwritten by the next term. */
+        const int is_whole = row_first + PANEL_BLOCKS * TUNE_ROWS + 16 <= M;
+        for (int p = 0; p < depth; p++) {
+            global const float *from = a + A_AT(row_first, p0 + p);
+            for (int n = 0; n < PANEL_BLOCKS; n++) {
+                float *to = panel + n * BLOCK_FLOATS + BLOCK_AT(0, p);
+                for (int i = 0; is_whole && i < TUNE_ROWS; i += 16)
+                    vstore16(vload16(0, from + n * TUNE_ROWS + i), 0, to + i);
+                for (int i = 0; !is_whole && i < TUNE_ROWS; i++)
+                    to[i] = from[min(n * TUNE_ROWS + i, M - 1 - row_first)];
             }
         }
+#else
+        for (int row = 0; row < PANEL_BLOCKS * TUNE_ROWS; row++) {
+            global const float *from = a + A_AT(min(row_first + row, M - 1), 0);
+            float *to =
+                panel + row / TUNE_ROWS * BLOCK_FLOATS + BLOCK_AT(row % TUNE_ROWS, 0);
+            int p = 0;
+            for (; p < SIXTEENS(depth); p += 16)
+                vstore16(vload16(0, from + A_AT(0, p0 + p)), 0, to + p);
+            for (; p < depth; p++)
+                to[p] = from[A_AT(0, p0 + p)];
+        }
 #endif
-        for (int t = 0; t < (STRIDE_C == 0 ? 1 : BATCH); t++) {
-            for (int n = 0; n < TUNE_COLUMNS; n++) {
-                const int column = column_first + n * WIDTH;
-                for (int row = row_first; row < min(row_first + TUNE_PANEL, M); row += TUNE_ROWS) {
+
+        for (int t = 0; t < MEMBERS; t++) {
+            for (int row = row_first; row < row_end; row += TUNE_ROWS) {
+                const float *from_a = panel + (row - row_first) / TUNE_ROWS * BLOCK_FLOATS;
+                for (int column = column_first; column < column_end; column += WIDTH) {
+                    global float *to = c + (size_t)t * STRIDE_C + (size_t)row * N + column;
+                    const int is_added = ACCUMULATE || p0 > 0;
                     floatv sum[TUNE_ROWS][TUNE_VECTORS];
                     UNROLL for (int i = 0; i < TUNE_ROWS; i++) {
-                        global const floatv *old =
-                            (global const floatv *)(c + (size_t)t * STRIDE_C +
-                                                    (size_t)min(row + i, M - 1) * N + column);
-                        UNROLL for (int v = 0; v < TUNE_VECTORS; v++) sum[i][v] =
-                            ACCUMULATE || p0 > 0 ? old[v] : (floatv)0.0f;
+                        UNROLL for (int v = 0; v < TUNE_VECTORS; v++) {
+                            sum[i][v] = (floatv)0.0f;
+                            if (is_added && row + i < row_end)
+                                PREFETCH(to + (size_t)i * N + v * TUNE_VECTOR);
+                        }
                     }
-                    /* Where there is one C, the members of the batch add up in registers. */
-                    for (int u = t; u < (STRIDE_C == 0 ? BATCH : t + 1); u++) {
-#if TUNE_PACK
-                        const float *rows[TUNE_ROWS];
-                        UNROLL for (int i = 0; i < TUNE_ROWS; i++) rows[i] =
-                            panel + row - row_first + i;
-#define STEP TUNE_PANEL
-#else
-                        global const float *rows[TUNE_ROWS];
-                        UNROLL for (int i = 0; i < TUNE_ROWS; i++) rows[i] =
-                            a + (size_t)u * STRIDE_A + A_AT(row + i, p0);
-#define STEP (TRANSPOSE_A ? M : 1)
-#endif
-                        global const float *from =
-                            b + (size_t)u * STRIDE_B + (size_t)p0 * N + column;
-                        for (int p = 0; p < p1 - p0; p++) {
-                            floatv value[TUNE_VECTORS];
-                            UNROLL for (int v = 0; v < TUNE_VECTORS; v++) value[v] =
-                                ((global const floatv *)(from + (size_t)p * N))[v];
-                            UNROLL for (int i = 0; i < TUNE_ROWS; i++) {
-                                const floatv factor = (floatv)(rows[i][(size_t)p * STEP]);
-                                UNROLL for (int v = 0; v < TUNE_VECTORS; v++) sum[i][v] =
-                                    MAD(factor, value[v], sum[i][v]);
-                            }
+                    global const float *from_b = b + B_AT(t, p0, column);
+                    NO_UNROLL for (int p = 0; p < depth; p++) {
+                        floatv value[TUNE_VECTORS];
+                        UNROLL for (int v = 0; v < TUNE_VECTORS; v++) value[v] =
+                            ((global const floatv *)(from_b + (size_t)p * B_STEP))[v];
+                        UNROLL for (int i = 0; i < TUNE_ROWS; i++) {
+                            const floatv factor = (floatv)(from_a[BLOCK_AT(i, p)]);
+                            UNROLL for (int v = 0; v < TUNE_VECTORS; v++) sum[i][v] =
+                                MAD(factor, value[v], sum[i][v]);
                         }
                     }
                     UNROLL for (int i = 0; i < TUNE_ROWS; i++) {
-                        if (row + i < M) {
-                            global floatv *to = (global floatv *)(c + (size_t)t * STRIDE_C +
-                                                                  (size_t)(row + i) * N + column);
-                            UNROLL for (int v = 0; v < TUNE_VECTORS; v++) to[v] = sum[i][v];
+                        if (row + i < row_end) {
+                            global floatv *old = (global floatv *)(to + (size_t)i * N);
+                            UNROLL for (int v = 0; v < TUNE_VECTORS; v++) old[v] =
+                                is_added ? old[v] + sum[i][v] : sum[i][v];
                         }
                     }
                 }
@@ -143,10 +184,14 @@ WIDE_VECTORS kernel void gemm_lanes_sum(global const float *a, global const floa
     }
 }
 
-/* turned[t][p][n] = b[t][n][p]. Global size: N, N_SUM, BATCH. */
+/* Strip by strip, which stays in the nearest cache. Global size: N / WIDTH, BATCH, 1. */
 kernel void gemm_transpose(global const float *b, global float *turned) {
-    const int n = get_global_id(0), p = get_global_id(1);
-    const size_t t = get_global_id(2);
-    turned[(t * N_SUM + p) * N + n] = b[t * STRIDE_B + (size_t)n * N_SUM + p];
+    const size_t strip = get_global_id(0), t = get_global_id(1);
+    global const float *from = b + t * STRIDE_B + strip * (WIDTH * N_SUM);
+    global float *to = turned + (strip * BATCH + t) * (N_SUM * WIDTH);
+    for (int n = 0; n < WIDTH; n++) {
+        for (int p = 0; p < N_SUM; p++)
+            to[p * WIDTH + n] = from[n * N_SUM + p];
+    }
 }
 #endif

@@ -81,6 +81,9 @@ int buffer_create(struct buffer **out, struct device *device, size_t bytes, cons
 }
 
 int buffer_view(struct buffer **out, struct buffer *parent, size_t offset, size_t bytes) {
+    size_t alignment = parent->device->info.alignment;
+    if (alignment && offset % alignment != 0)
+        return cl_error(parent->device, CL_MISALIGNED_SUB_BUFFER_OFFSET, "clCreateSubBuffer");
     struct buffer *buffer = calloc(1, sizeof *buffer);
     if (!buffer)
         return error_no_memory("a view", sizeof *buffer);

@@ -3,12 +3,15 @@
 #include "cl/blas.h"
 #include "cl/internal.h"
 #include "cl/limits_override.h"
+#include "cl/quirks.h"
 #include "cl/source.h"
 #include "cl/store.h"
+#include "cl/tuning_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PLATFORMS_MAX = 64, DEVICES_MAX = 256 };
 
@@ -82,12 +85,25 @@ static int query_sub_devices(cl_device_id id) {
             CL_SUCCESS ||
         size > sizeof properties)
         return 0;
-    /* Mesa 22.3 crashes when it is asked for what it does not offer. */
+    /* Asked, as cl/quirks.h says. */
     for (size_t i = 0; i < size / sizeof properties[0]; i++) {
         if (properties[i] == CL_DEVICE_PARTITION_EQUALLY)
             return (int)QUERY(id, CL_DEVICE_PARTITION_MAX_SUB_DEVICES, cl_uint);
     }
     return 0;
+}
+
+/* OpenCL tells the size of one cache, and not which. A CPU that is a device is the host's. */
+static void query_caches(struct device_info *info) {
+#if defined(_SC_LEVEL1_DCACHE_SIZE) && defined(_SC_LEVEL2_CACHE_SIZE)
+    static const int names[] = {_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE};
+    for (int i = 0; info->is_cpu && i < 2; i++) {
+        long bytes = sysconf(names[i]);
+        info->cache[i] = bytes > 0 ? (size_t)bytes : 0;
+    }
+#else
+    (void)info;
+#endif
 }
 
 #ifndef CL_DEVICE_SUB_GROUP_SIZES_INTEL
@@ -119,6 +135,17 @@ static void query_extensions(struct device_info *info, cl_device_id id) {
     free(extensions);
 }
 
+/* Of work-groups along the first dimension, as all of ours are: some devices take fewer there than
+ * in all. */
+static size_t query_work_group_max(cl_device_id id) {
+    size_t sizes[16] = {0}, most = (size_t)QUERY(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, size_t);
+    if (clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL) !=
+            CL_SUCCESS ||
+        sizes[0] == 0)
+        return most;
+    return sizes[0] < most ? sizes[0] : most;
+}
+
 static int query(struct device_info *out, cl_device_id id, int index) {
     struct device_info info = {.index = index, .kind = "other"};
     query_text(id, CL_DEVICE_NAME, info.name);
@@ -126,7 +153,6 @@ static int query(struct device_info *out, cl_device_id id, int index) {
     query_text(id, CL_DRIVER_VERSION, info.driver);
     query_text(id, CL_DEVICE_VERSION, info.version);
     query_platform(id, info.platform);
-    info.is_serial = strcmp(info.platform, "Oclgrind") == 0;
 
     cl_device_type type = QUERY(id, CL_DEVICE_TYPE, cl_device_type);
     if (type & CL_DEVICE_TYPE_CPU)
@@ -143,13 +169,16 @@ static int query(struct device_info *out, cl_device_id id, int index) {
     info.has_fma = (QUERY(id, CL_DEVICE_SINGLE_FP_CONFIG, cl_device_fp_config) & CL_FP_FMA) != 0;
     info.has_fp64 = QUERY(id, CL_DEVICE_DOUBLE_FP_CONFIG, cl_device_fp_config) != 0;
     info.sub_devices = query_sub_devices(id);
-    info.work_group_max = (size_t)QUERY(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, size_t);
+    info.work_group_max = query_work_group_max(id);
     info.global_memory = QUERY(id, CL_DEVICE_GLOBAL_MEM_SIZE, cl_ulong);
     info.local_memory = QUERY(id, CL_DEVICE_LOCAL_MEM_SIZE, cl_ulong);
     info.allocation_max = QUERY(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, cl_ulong);
     info.alignment = (size_t)QUERY(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, cl_uint) / 8;
+
+    query_caches(&info);
     query_extensions(&info, id);
     TRY(limits_override(&info, getenv("CLNET_DEVICE_LIMITS")));
+    info.quirks = quirks_find(&info);
     *out = info;
     return 0;
 }

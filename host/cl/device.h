@@ -31,14 +31,14 @@ struct device_info {
     int vector_width; /* native, in floats */
     int has_fma;      /* fused multiply-add in single precision, in hardware */
     int has_fp16, has_fp64;
-    int is_serial; /* no two threads may call it at once: Oclgrind, which runs kernels in the caller
-                    */
     int sub_devices; /* how many it can be split into, 0 if it cannot */
     size_t work_group_max;
     int sub_group; /* the fewest work-items that can be made to share a register, so that each has
                       128 of them, where kernels may say so: Intel's GPUs; 0: they may not */
     uint64_t global_memory, local_memory, allocation_max;
+    size_t cache[2];  /* a core's first and second cache; 0: unknown, or it is no CPU */
     size_t alignment; /* of a view into a buffer */
+    unsigned quirks;  /* what no query tells: bits of enum quirk, cl/quirks.h */
     /* After so many commands, for a trial: cl/limits_override.h; 0: never. */
     uint64_t fails_after, launches_fail_after, hangs_after;
 };

@@ -131,10 +131,8 @@ void kernel_add_time(struct kernel *kernel, double seconds);
  */
 int program_get(cl_program *out, struct device *device, const struct kernel_spec *spec);
 
-/* Adds to the device's table what a text like shipped_tunings (cl/source.h) has for it: of origin
- * `shipped` and of any source, whatever it says of how that was found. */
-int tuning_file_add_shipped(struct tunings *tunings, const struct device_info *info,
-                            const char *text);
+/* How many threads build `count` programs, on so many cores. */
+int program_builders(const struct device_info *info, int count, long cores);
 
 /* Frees the device's programs. */
 void programs_free(struct device *device);

@@ -47,6 +47,30 @@ void kernel_work(struct kernel_spec *spec, const char *pass, double flops, doubl
     spec->bytes = bytes;
 }
 
+/* What the device takes of a kernel's work-groups, which drivers say at the launch, if at all. Not
+ * CL_KERNEL_WORK_GROUP_SIZE: Mesa 22.3 tells less there than it runs. */
+static int check_limits(const struct kernel *kernel, const struct kernel_spec *spec) {
+    const struct device *device = kernel->device;
+    const struct device_info *info = &device->info;
+    size_t items = spec->local[0] * spec->local[1] * spec->local[2];
+    cl_ulong local_memory = 0;
+    CL_TRY(device, clGetKernelWorkGroupInfo(kernel->kernel, device->id, CL_KERNEL_LOCAL_MEM_SIZE,
+                                            sizeof local_memory, &local_memory, NULL));
+    if (items > info->work_group_max)
+        return error_set(ERROR_DEVICE,
+                         "device %d (%s): %s of %s has %zu work-items in a work-group; the device "
+                         "takes at most %zu",
+                         info->index, info->name, spec->function, spec->file, items,
+                         info->work_group_max);
+    if (local_memory > info->local_memory)
+        return error_set(ERROR_DEVICE,
+                         "device %d (%s): %s of %s needs %llu bytes of local memory; the device "
+                         "has %llu",
+                         info->index, info->name, spec->function, spec->file,
+                         (unsigned long long)local_memory, (unsigned long long)info->local_memory);
+    return 0;
+}
+
 int kernel_create(struct kernel **out, struct device *device, const struct kernel_spec *spec) {
     cl_program program = NULL;
     TRY(program_get(&program, device, spec));
@@ -65,6 +89,11 @@ int kernel_create(struct kernel **out, struct device *device, const struct kerne
         free(kernel);
         (void)cl_error(device, code, "clCreateKernel");
         return error_prefix(ERROR_DEVICE, "%s of %s: ", spec->function, spec->file);
+    }
+    int rc = check_limits(kernel, spec);
+    if (rc < 0) {
+        kernel_free(kernel);
+        return rc;
     }
     *out = kernel;
     return 0;

@@ -55,8 +55,9 @@ int kernels_built(const struct device *device);
 struct kernel;
 
 /* Compiles a specification; the same file and macros are compiled once for a device, and kept from
- * one run to the next (cl/store.h). A failed build is ERROR_DEVICE, with the macros and the
- * compiler's log. Free with kernel_free. */
+ * one run to the next (cl/store.h). ERROR_DEVICE is a failed build, with the macros and the
+ * compiler's log, or a kernel with larger work-groups or more local memory than the device has for
+ * it. Free with kernel_free. */
 int kernel_create(struct kernel **out, struct device *device, const struct kernel_spec *spec);
 
 /* Says for whom it works, a layer: traces show "conv1: conv_forward". */

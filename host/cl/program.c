@@ -1,6 +1,7 @@
 #include "base/progress.h"
 #include "cl/internal.h"
 #include "cl/kernel.h"
+#include "cl/quirks.h"
 #include "cl/source.h"
 #include "cl/store.h"
 
@@ -52,13 +53,10 @@ uint64_t kernel_text_hash(const char *file) {
 
 void kernel_options(char options[KERNEL_OPTIONS_MAX], const struct device_info *device,
                     const struct kernel_spec *spec) {
-    int used = 0;
-    /* A device that knows only OpenCL C 1.0 or 1.1 rejects the option, and may still cope. */
-    if (strncmp(device->version, "OpenCL 1.0", 10) != 0 &&
-        strncmp(device->version, "OpenCL 1.1", 10) != 0)
-        used = snprintf(options, KERNEL_OPTIONS_MAX, "-cl-std=CL1.2");
-    used += snprintf(options + used, (size_t)(KERNEL_OPTIONS_MAX - used), " -DHAVE_FMA=%d",
-                     device->has_fma);
+    int used =
+        snprintf(options, KERNEL_OPTIONS_MAX, "%s%s -DHAVE_FMA=%d",
+                 device->quirks & QUIRK_NO_STANDARD ? "" : "-cl-std=CL1.2",
+                 device->quirks & QUIRK_UNOPTIMISED ? " -cl-opt-disable" : "", device->has_fma);
     if (device->sub_group)
         used += snprintf(options + used, (size_t)(KERNEL_OPTIONS_MAX - used), " -DSUB_GROUP=%d",
                          device->sub_group);
@@ -283,12 +281,19 @@ static void *builder_main(void *context) {
     return NULL;
 }
 
+int program_builders(const struct device_info *info, int count, long cores) {
+    long most = cores < count ? cores : count;
+    if (info->quirks & QUIRK_SERIAL || most < 1)
+        return 1;
+    return most < BUILDERS_MAX ? (int)most : BUILDERS_MAX;
+}
+
 static void build_in_threads(struct builders *builders) {
     pthread_t threads[BUILDERS_MAX];
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int started = 0;
-    while (!builders->device->info.is_serial && started < BUILDERS_MAX &&
-           started + 1 < builders->count && started + 1 < cores &&
+    int most =
+        program_builders(&builders->device->info, builders->count, sysconf(_SC_NPROCESSORS_ONLN));
+    int started = 0; /* beside this one */
+    while (started + 1 < most &&
            pthread_create(&threads[started], NULL, builder_main, builders) == 0)
         started++;
     struct progress progress = progress_start("compiling kernels");

@@ -34,6 +34,12 @@ int target_registers(const struct target *target) {
     return target_has_vectors(target) && target->device.vector_width < 16 ? 16 : 32;
 }
 
+size_t target_cache(const struct target *target, int level) {
+    static const size_t small[] = {32768, 262144};
+    size_t bytes = target->device.cache[level - 1];
+    return bytes ? bytes : small[level - 1];
+}
+
 int target_reduction(const struct target *target) {
     if (target_has_vectors(target) || target->technique == TECHNIQUE_REFERENCE)
         return 1;

@@ -38,6 +38,9 @@ int target_vector(const struct target *target);
 /* Registers that hold a vector of floats: how large a register tile may be. */
 int target_registers(const struct target *target);
 
+/* Bytes of a core's own cache of a level, 1 or 2: small ones where the device does not say. */
+size_t target_cache(const struct target *target, int level);
+
 /* Work-items that sum together in a reduction: 1 on a CPU. */
 int target_reduction(const struct target *target);
 

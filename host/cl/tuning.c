@@ -46,10 +46,15 @@ const struct tuning *tunings_about(const struct tunings *tunings, const char *ke
     return find_row(tunings, kernel, problem);
 }
 
-int tuning_is_current(const struct tuning *tuning) {
+uint64_t tuning_text_hash(const struct tuning *tuning) {
     char file[TUNING_PROBLEM];
     (void)snprintf(file, sizeof file, "%.*s", (int)strcspn(tuning->values, " "), tuning->values);
-    return kernel_text(file) && (tuning->source == 0 || tuning->source == kernel_text_hash(file));
+    return kernel_text(file) ? kernel_text_hash(file) : 0;
+}
+
+int tuning_is_current(const struct tuning *tuning) {
+    uint64_t hash = tuning_text_hash(tuning);
+    return hash && (tuning->source == 0 || tuning->source == hash);
 }
 
 int tunings_set(struct tunings *tunings, const struct tuning *tuning) {

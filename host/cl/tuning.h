@@ -86,8 +86,10 @@ void tunings_free(struct tunings *tunings);
 /* Empties it. */
 void tunings_clear(struct tunings *tunings);
 
-/* Whether a tuning is of the text that its kernels' file has now; of another one it says nothing.
- */
+/* The hash of the text that a tuning's file has now; 0: there is no such file. */
+uint64_t tuning_text_hash(const struct tuning *tuning);
+
+/* Whether a tuning is of that text; of another one it says nothing. */
 int tuning_is_current(const struct tuning *tuning);
 
 /* Adds a row, in place of what the table has for its kernel and problem. One that is not current is

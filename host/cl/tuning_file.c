@@ -352,7 +352,7 @@ static int add_rows(struct tunings *tunings, const struct tuning_file *file,
     return left_out;
 }
 
-int tuning_file_add_shipped(struct tunings *tunings, const struct device_info *info,
+int tuning_file_add_shipped(struct tunings *tunings, const struct device_info *device,
                             const char *text) {
     struct tuning_file file;
     int rc = tuning_file_parse(&file, "tunings.tsv", text, strlen(text));
@@ -361,7 +361,7 @@ int tuning_file_add_shipped(struct tunings *tunings, const struct device_info *i
         file.rows[i].tuning.origin = ORIGIN_SHIPPED;
     }
     if (rc == 0)
-        rc = add_rows(tunings, &file, info);
+        rc = add_rows(tunings, &file, device);
     tuning_file_free(&file);
     return rc < 0 ? rc : 0;
 }
@@ -389,6 +389,7 @@ static int import_row(struct device *device, const char *key, struct tuning tuni
         return 0;
     }
     tuning.origin = ORIGIN_IMPORTED;
+    tuning.source = tuning_text_hash(&tuning); /* not for ever, where it was of any */
     if (!store_keep_tuning(device->store, key, &tuning))
         return error_set(ERROR_SYSTEM,
                          "device %d (%s): what is kept between runs cannot be written, so nothing "

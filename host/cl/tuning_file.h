@@ -59,6 +59,11 @@ void tuning_row_write(FILE *out, const struct tuning_row *row);
 int tuning_file_save(const char *path, struct device *const *devices, int count,
                      enum origin earliest);
 
+/* Adds to a device's table what a text like shipped_tunings (cl/source.h) has for it: of origin
+ * `shipped` and of any source, whatever it says of how that was found. */
+int tuning_file_add_shipped(struct tunings *tunings, const struct device_info *device,
+                            const char *text);
+
 /* Replaces a device's table, but nothing of what later runs find, by the rows of a file that hold
  * on it, if there are any. Returns how many of these are left out, since they were found of other
  * texts of the kernels than there are now. A file that cannot be read changes nothing. */
@@ -71,8 +76,8 @@ struct tuning_import {
     int other_sources; /* left out: found of another text of the kernels */
 };
 
-/* Keeps a file's rows that hold on a device, for this run and later ones, as imported.
- * ERROR_SYSTEM where nothing can be kept. */
+/* Keeps a file's rows that hold on a device, for this run and later ones, as imported, and as long
+ * as the kernels' texts are what they are now. ERROR_SYSTEM where nothing can be kept. */
 int tuning_file_import(const struct tuning_file *file, struct device *device,
                        struct tuning_import *done);
 

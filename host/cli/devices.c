@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "cl/quirks.h"
 #include "cli/cli.h"
 
 #include <stdio.h>
@@ -17,16 +18,27 @@ static double mebibytes(uint64_t bytes) {
     return (double)bytes / (1 << 20);
 }
 
+static json_t *describe_quirks(const struct device_info *d) {
+    json_t *list = json_array();
+    for (const struct quirk_row *row = quirk_rows; row->label; row++) {
+        if (quirk_holds(row, d))
+            (void)json_array_append_new(list,
+                                        json_pack("{s:s, s:s, s:s}", "quirk", row->label, "reason",
+                                                  row->reason, "changes", row->changes));
+    }
+    return list;
+}
+
 static json_t *describe(const struct device_info *d) {
     return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:b, s:b, "
-                     "s:i}",
+                     "s:i, s:o}",
                      "index", d->index, "name", d->name, "kind", d->kind, "vendor", d->vendor,
                      "platform", d->platform, "version", d->version, "driver", d->driver,
                      "compute_units", d->compute_units, "clock_mhz", d->clock_mhz, "vector_width",
                      d->vector_width, "global_memory", (json_int_t)d->global_memory, "local_memory",
                      (json_int_t)d->local_memory, "largest_allocation",
                      (json_int_t)d->allocation_max, "fp16", d->has_fp16, "fp64", d->has_fp64,
-                     "sub_devices", d->sub_devices);
+                     "sub_devices", d->sub_devices, "quirks", describe_quirks(d));
 }
 
 static void print_device(const struct device_info *d, int is_best) {
@@ -42,6 +54,10 @@ static void print_device(const struct device_info *d, int is_best) {
         (void)printf("up to %d\n", d->sub_devices);
     else
         (void)printf("no\n");
+    for (const struct quirk_row *row = quirk_rows; row->label; row++) {
+        if (quirk_holds(row, d))
+            (void)printf("   quirk '%s': %s; so %s\n", row->label, row->reason, row->changes);
+    }
 }
 
 static int run(const struct command *command, int argc, char **argv) {

@@ -1,6 +1,7 @@
 #include "cli/watchdog.h"
 
 #include "base/error.h"
+#include "cl/quirks.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -120,7 +121,7 @@ int watchdog_start(struct watchdog **out, struct device *const *devices, int cou
     watchdog->command = command;
     watchdog->sights = calloc((size_t)count, sizeof *watchdog->sights);
     for (int i = 0; watchdog->sights && i < count; i++) {
-        if (!device_info(devices[i])->is_serial)
+        if (!(device_info(devices[i])->quirks & QUIRK_SERIAL))
             watchdog->sights[watchdog->count++].device = devices[i];
     }
     int rc = watchdog->sights ? start_thread(watchdog, watch)

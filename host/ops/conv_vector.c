@@ -22,13 +22,24 @@ static const struct knob result_knobs[] = {
 };
 
 /* Of backward filter. */
-enum { FILTERS, CHANNELS, TAP_ROWS, TAP_COLUMNS, RUN, FILTER_BLOCKS, CHANNEL_BLOCKS, FILTER_KNOBS };
+enum {
+    FILTERS,
+    CHANNELS,
+    TAP_ROWS,
+    TAP_COLUMNS,
+    ROWS,
+    RUN,
+    FILTER_BLOCKS,
+    CHANNEL_BLOCKS,
+    FILTER_KNOBS
+};
 
 static const struct knob filter_knobs[] = {
     {"TUNE_FILTERS", "filters held in registers", {1, 2, 3, 4, 5, 6, 7, 8, 10, 12}},
     {"TUNE_CHANNELS", "channels held in registers", {1, 2, 3, 4, 5, 6, 8}},
     {"TUNE_TAP_ROWS", "rows of the window that a work-item takes", {1, 2, 3, 5, 7, 11}},
     {"TUNE_TAP_COLUMNS", "columns of the window that a work-item takes", {1, 2, 3, 5, 7, 11}},
+    {"TUNE_ROWS", "rows of results at a time", {1, 2, 3, 4, 6, 8, 13}},
     {"TUNE_RUN", "pixels of a row at a time", {2, 4, 6, 8, 12, 16, 24, 32, 64}},
     {"TUNE_FILTER_BLOCKS", "blocks of filters that a work-item takes", {1, 2, 3, 4, 6, 8, 12, 16}},
     {"TUNE_CHANNEL_BLOCKS",
@@ -37,12 +48,9 @@ static const struct knob filter_knobs[] = {
 };
 
 enum {
-    /* Bytes of the nearest cache that what is read again and again may fill: most of 32 KiB. */
-    NEAREST_CACHE = 20480,
-    /* Bytes of sums that backward filter keeps in the second cache, and that it may keep at most:
-     * they lie on the stack of a CPU's thread. */
-    SUMS = 98304,
-    SUMS_MOST = 262144,
+    /* Bytes of sums that backward filter may keep at most: they lie on the stack of a CPU's thread.
+     */
+    SUMS_MOST = 655360,
     /* Sums of a work-item that is a lane: more would not be registers. */
     LANE_SUMS_MOST = 64,
 };
@@ -67,6 +75,10 @@ static const struct rule result_rules[] = {
     {0},
 };
 
+static int filter_block_is_whole(const struct candidate *c) {
+    return c->values[FILTERS] <= conv_k(c->problem) && c->values[CHANNELS] <= conv_c(c->problem);
+}
+
 static int filter_fits_registers(const struct candidate *c) {
     int channels = c->values[CHANNELS];
     return (int64_t)c->values[FILTERS] * channels + channels + 1 <= target_registers(c->target);
@@ -84,6 +96,7 @@ static int filter_fits_private_memory(const struct candidate *c) {
 }
 
 static const struct rule filter_rules[] = {
+    {filter_block_is_whole, "there are fewer filters or channels"},
     {filter_fits_registers, "the sums of a tap do not fit the registers"},
     {filter_fits_private_memory, "the sums of all taps do not fit private memory"},
     {0},
@@ -141,9 +154,12 @@ static void open_result(struct choice *choice, const struct result *result,
         d[BLOCK] = accumulators_of(target) / d[VECTORS];
         d[BLOCKS] = 8;
         d[SPAN] = result->width;
-        /* Source channels whose rows, as far as a row of results reads them, fit the cache. */
+        /* Source channels whose rows, as far as a row of results reads them, fit most of the first
+         * cache or, where that is more, the share of the second one that needs no waiting for. */
         int row = result->rows * result->columns * lanes * d[VECTORS] * (int)sizeof(float);
-        d[DEPTH] = clamp(NEAREST_CACHE / row, 1, result->sources);
+        int first = (int)target_cache(target, 1) / 8 * 5,
+            second = (int)target_cache(target, 2) / 24;
+        d[DEPTH] = clamp((first > second ? first : second) / row, 1, result->sources);
     }
     most[BLOCK] = result->channels;
     most[BLOCKS] = blocks(result->channels, d[BLOCK]);
@@ -151,35 +167,64 @@ static void open_result(struct choice *choice, const struct result *result,
     most[DEPTH] = result->sources;
 }
 
+/* Pixels of a part, where `count` are divided as evenly as can be into parts of at most `most`. */
+static int even_part(int count, int most) {
+    return blocks(count, blocks(count, most));
+}
+
 static void default_filter(int d[], const struct conv *conv, const struct target *target) {
-    int c = conv_c(conv), accumulators = accumulators_of(target);
+    int c = conv_c(conv), k = conv_k(conv), accumulators = accumulators_of(target);
     d[CHANNELS] = clamp(accumulators >= 24 ? 4 : 3, 1, c);
-    d[FILTERS] = accumulators / d[CHANNELS];
-    /* As many rows of taps at once as leave room for eight register tiles. */
-    int row_of_sums = conv->size * accumulators * lanes_of(target) * (int)sizeof(float);
-    d[TAP_COLUMNS] = conv->size;
-    d[TAP_ROWS] = clamp(SUMS / (8 * row_of_sums), 1, conv->size);
-    int pairs = clamp(SUMS / (d[TAP_ROWS] * row_of_sums), 1, 32);
-    d[CHANNEL_BLOCKS] = clamp(pairs / 8, 1, blocks(c, d[CHANNELS]));
-    d[FILTER_BLOCKS] = clamp(pairs / d[CHANNEL_BLOCKS], 1, 8);
+    d[FILTERS] = clamp(accumulators / d[CHANNELS], 1, k);
+
+    /* A run of dy, and of x for one row of taps, stay in the nearest cache for all those taps. */
+    int near = (int)target_cache(target, 1) / 100 * 72;
     int pixel =
         (d[FILTERS] + d[CHANNELS] * conv->stride) * target->tiling.tile * (int)sizeof(float);
-    d[RUN] = clamp(NEAREST_CACHE / pixel, 4, conv->out.w);
+    d[RUN] = even_part(conv->out.w, clamp(near / pixel, 4, conv->out.w));
+    d[ROWS] = clamp(near / (pixel * conv->out.w), 1, conv->out.h);
+
+    /* All taps at once, as far as their sums fit a part of the second cache; and as there is work
+     * for all units then. */
+    int64_t most = (int64_t)target_cache(target, 2) / 10 * 3;
+    if (most > SUMS_MOST)
+        most = SUMS_MOST;
+    int64_t row_of_sums =
+        (int64_t)conv->size * d[FILTERS] * d[CHANNELS] * lanes_of(target) * (int64_t)sizeof(float);
+    int pairs = blocks(k, d[FILTERS]) * blocks(c, d[CHANNELS]) * conv->groups;
+    int units = clamp(target->device.compute_units, 1, 4096);
+    d[TAP_COLUMNS] = conv->size;
+    d[TAP_ROWS] = conv->size;
+    while (d[TAP_ROWS] > 1 && (d[TAP_ROWS] * row_of_sums > most ||
+                               pairs * blocks(conv->size, d[TAP_ROWS]) < 2 * units))
+        d[TAP_ROWS] = even_part(conv->size, d[TAP_ROWS] - 1);
+
+    /* A few register tiles, so that as much is read of dy as of x. */
+    int64_t tiles = most / (d[TAP_ROWS] * row_of_sums);
+    int64_t tiles_for_all = (int64_t)pairs * blocks(conv->size, d[TAP_ROWS]) / (2 * (int64_t)units);
+    if (tiles > tiles_for_all)
+        tiles = tiles_for_all;
+    d[CHANNEL_BLOCKS] = tiles >= 4 && c > d[CHANNELS] ? 2 : 1;
+    int64_t x_bytes = (int64_t)d[CHANNEL_BLOCKS] * d[CHANNELS] * conv->in.h * conv->in.w;
+    int64_t y_bytes = (int64_t)d[FILTERS] * conv->out.h * conv->out.w;
+    d[FILTER_BLOCKS] = clamp((int)((x_bytes + y_bytes - 1) / y_bytes), 1,
+                             clamp((int)(tiles / d[CHANNEL_BLOCKS]), 1, blocks(k, d[FILTERS])));
 }
 
 static void open_filter(struct choice *choice, const struct conv *conv,
                         const struct target *target) {
     int *d = choice->defaults, *most = choice->most, c = conv_c(conv), k = conv_k(conv);
     choice->space = &filter_space;
-    d[FILTERS] = 4;
-    d[CHANNELS] = 3;
-    d[TAP_ROWS] = d[TAP_COLUMNS] = d[FILTER_BLOCKS] = d[CHANNEL_BLOCKS] = 1;
+    d[FILTERS] = clamp(4, 1, k);
+    d[CHANNELS] = clamp(3, 1, c);
+    d[TAP_ROWS] = d[TAP_COLUMNS] = d[ROWS] = d[FILTER_BLOCKS] = d[CHANNEL_BLOCKS] = 1;
     d[RUN] = conv->out.w;
     if (target_has_vectors(target))
         default_filter(d, conv, target);
     most[FILTERS] = k;
     most[CHANNELS] = c;
     most[TAP_ROWS] = most[TAP_COLUMNS] = conv->size;
+    most[ROWS] = conv->out.h;
     most[RUN] = conv->out.w;
     most[FILTER_BLOCKS] = blocks(k, d[FILTERS]);
     most[CHANNEL_BLOCKS] = blocks(c, d[CHANNELS]);

@@ -9,7 +9,9 @@ static int fits_vectors(const struct gemm *gemm, int vector) {
     if (gemm->transpose_b)
         return (gemm->k % vector == 0 || gemm->n % vector == 0) && !gemm->transpose_a &&
                gemm->stride_c == 0;
-    return gemm->n % vector == 0;
+    int members_follow =
+        gemm->stride_c || gemm->batch == 1 || gemm->stride_b == (long)gemm->k * gemm->n;
+    return gemm->n % vector == 0 && members_follow;
 }
 
 enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *target) {
@@ -41,28 +43,48 @@ static void define_problem(struct kernel_spec *spec, const struct gemm *gemm) {
     kernel_define(spec, "ACCUMULATE", gemm->accumulate);
 }
 
-/* Columns run along the lanes. */
-static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct target *target) {
-    int vector = target_vector(target), has_vectors = target_has_vectors(target);
-    int vectors = gemm->n % (2 * vector) == 0 ? 2 : 1, width = vector * vectors;
+static int clamp(int value, int least, int most) {
+    return value < least ? least : value > most ? most : value;
+}
+
+/* Floats of a strip of columns that runs along the lanes. */
+static int strip_width(const struct gemm *gemm, const struct target *target) {
+    int vector = target_vector(target);
+    return gemm->n % (2 * vector) == 0 ? 2 * vector : vector;
+}
+
+/* Columns run along the lanes; B lies in strips of them, or as it is. */
+static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct target *target,
+                                       int is_in_strips) {
+    int width = strip_width(gemm, target), vectors = width / target_vector(target);
     int rows = (target_registers(target) >= 32 ? 24 : 12) / vectors;
-    /* Packing makes sense where the same rows serve several columns and batches: on a CPU. */
-    int pack = has_vectors && gemm->transpose_a && gemm->stride_a == 0;
-    int panel = pack ? 48 : rows;
-    int columns = pack ? gemm->n / width : 1;
+    int terms = gemm->stride_c ? gemm->k : gemm->k * gemm->batch;
+    int depth = clamp(terms, 1, 32), panel = rows, columns = 1;
+    if (target_has_vectors(target)) {
+        /* A strip of B stays in the nearest cache, while rows pass by from the second one: there a
+         * tenth of it holds the copy of A, and a sixteenth strips, which pass by each block of
+         * rows. */
+        int near = (int)target_cache(target, 1) / 10 * 7, second = (int)target_cache(target, 2);
+        int term = width * (int)sizeof(float);
+        depth = clamp(terms, 1, clamp(near / term / 64 * 64, 64, 512));
+        panel = clamp(second / 10 / (depth * (int)sizeof(float)) / rows, 1,
+                      (int)blocks(gemm->m, rows)) *
+                rows;
+        columns = clamp(second / 16 / (depth * term), 1, gemm->n / width);
+    }
     struct kernel_spec spec =
-        kernel_spec("gemm_vector.cl", "gemm_lanes_n", (size_t)(gemm->n / width / columns),
+        kernel_spec("gemm_vector.cl", "gemm_lanes_n", blocks(gemm->n / width, columns),
                     blocks(gemm->m, panel), 1);
-    if (has_vectors)
+    if (target_has_vectors(target))
         spec.local[0] = spec.local[1] = spec.local[2] = 1;
     define_problem(&spec, gemm);
-    kernel_define(&spec, "TUNE_VECTOR", vector);
+    kernel_define(&spec, "TUNE_VECTOR", target_vector(target));
     kernel_define(&spec, "TUNE_VECTORS", vectors);
     kernel_define(&spec, "TUNE_ROWS", rows);
     kernel_define(&spec, "TUNE_COLUMNS", columns);
     kernel_define(&spec, "TUNE_PANEL", panel);
-    kernel_define(&spec, "TUNE_PACK", pack);
-    kernel_define(&spec, "TUNE_DEPTH", pack ? 128 : 512);
+    kernel_define(&spec, "TUNE_DEPTH", depth);
+    kernel_define(&spec, "TUNE_STRIPS", is_in_strips);
     return spec;
 }
 
@@ -84,14 +106,19 @@ static struct kernel_spec lanes_sum_spec(const struct gemm *gemm, const struct t
 /* B' turned around once is worth it: it is small beside what the product computes, and then no
  * lanes need summing. */
 static struct gemm_specs turned_specs(const struct gemm *gemm, const struct target *target) {
+    int width = strip_width(gemm, target), vector = target_vector(target);
     struct gemm_specs specs = {.transpose =
-                                   kernel_spec("gemm_vector.cl", "gemm_transpose", (size_t)gemm->n,
-                                               (size_t)gemm->k, (size_t)gemm->batch)};
+                                   kernel_spec("gemm_vector.cl", "gemm_transpose",
+                                               (size_t)(gemm->n / width), (size_t)gemm->batch, 1)};
     define_problem(&specs.transpose, gemm);
+    kernel_define(&specs.transpose, "TUNE_VECTOR", vector);
+    kernel_define(&specs.transpose, "TUNE_VECTORS", width / vector);
+    if (target_has_vectors(target))
+        specs.transpose.local[0] = specs.transpose.local[1] = specs.transpose.local[2] = 1;
     struct gemm turned = *gemm;
     turned.transpose_b = 0;
     turned.stride_b = (long)gemm->n * gemm->k;
-    specs.product = lanes_n_spec(&turned, target);
+    specs.product = lanes_n_spec(&turned, target, 1);
     specs.scratch_bytes = sizeof(float) * (size_t)turned.stride_b * (size_t)gemm->batch;
     return specs;
 }
@@ -111,7 +138,7 @@ struct gemm_specs gemm_specs(const struct gemm *gemm, const struct target *targe
         specs.product = gemm_tiled_spec(gemm, &tile);
         define_problem(&specs.product, gemm);
     } else if (!gemm->transpose_b) {
-        specs.product = lanes_n_spec(gemm, target);
+        specs.product = lanes_n_spec(gemm, target, 0);
     } else if (gemm->n % target_vector(target) == 0) {
         specs = turned_specs(gemm, target);
     } else {

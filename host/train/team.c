@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "cl/quirks.h"
 #include "net/memory_needs.h"
 #include "net/net_part.h"
 #include "train/evaluator.h"
@@ -692,7 +693,7 @@ int team_begin(struct team *team, const struct step *step, const struct update *
 int team_can_look_ahead(const struct team *team) {
     int can = 1;
     for (int i = 0; i < team->size; i++)
-        can &= !device_info(team->workers[i].device)->is_serial;
+        can &= !(device_info(team->workers[i].device)->quirks & QUIRK_SERIAL);
     return can;
 }
 

@@ -84,5 +84,5 @@ int main(void) {
     tcase_add_test(tests, barrier_lets_nobody_pass_before_all_have_come);
     tcase_add_test(tests, barrier_of_one_is_none);
     tcase_add_test(tests, barrier_that_breaks_lets_those_go_who_wait_and_who_come);
-    return suite_run("barrier", tests);
+    return suite_run("base/barrier", tests);
 }

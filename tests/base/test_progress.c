@@ -60,5 +60,5 @@ int main(void) {
     tcase_add_test(tests, progress_line_without_a_share_has_no_bar);
     tcase_add_test(tests, progress_line_never_exceeds_the_terminal);
     tcase_add_test(tests, progress_line_makes_its_bar_shorter_where_text_is_long);
-    return suite_run("progress", tests);
+    return suite_run("base/progress", tests);
 }

@@ -114,5 +114,5 @@ int main(void) {
     tcase_add_test(tests, trace_without_a_span_is_json_too);
     tcase_add_test(tests, trace_takes_spans_from_several_threads);
     tcase_add_test(tests, trace_that_cannot_be_written_says_so);
-    return suite_run("trace", tests);
+    return suite_run("base/trace", tests);
 }

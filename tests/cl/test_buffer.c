@@ -85,6 +85,16 @@ START_TEST(buffer_fill_of_a_view_leaves_what_lies_beside_it) {
 }
 END_TEST
 
+START_TEST(buffer_view_that_the_device_cannot_have_there_is_refused) {
+    float *numbers;
+    struct buffer *parent = new_numbered(2, &numbers), *view;
+    size_t half = device_info(test_device())->alignment / 2;
+    ck_fails(buffer_view(&view, parent, half, half), ERROR_DEVICE, "MISALIGNED_SUB_BUFFER_OFFSET");
+    buffer_free(parent);
+    free(numbers);
+}
+END_TEST
+
 START_TEST(buffer_view_outlives_the_handle_of_its_parent) {
     float *numbers, read;
     struct buffer *parent = new_numbered(2, &numbers), *view;
@@ -219,6 +229,7 @@ int main(void) {
     tcase_add_test(tests, buffer_copy_and_fill_take_the_whole_buffer);
     tcase_add_test(tests, buffer_view_shares_its_parents_memory);
     tcase_add_test(tests, buffer_fill_of_a_view_leaves_what_lies_beside_it);
+    tcase_add_test(tests, buffer_view_that_the_device_cannot_have_there_is_refused);
     tcase_add_test(tests, buffer_view_outlives_the_handle_of_its_parent);
     tcase_add_test(tests, buffer_view_beyond_its_parent_fails);
     tcase_add_test(tests, buffer_read_later_gives_what_was_there_when_it_was_enqueued);

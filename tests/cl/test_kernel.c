@@ -4,6 +4,7 @@
 
 #include "cl/internal.h"
 #include "cl/kernel.h"
+#include "cl/quirks.h"
 #include "cl/source.h"
 
 #include <sqlite3.h>
@@ -88,6 +89,30 @@ START_TEST(kernel_launch_failure_names_the_kernel) {
     ck_assert_ptr_nonnull(strstr(error_message(), device_info(test_device())->name));
     buffer_free(buffer);
     kernel_free(kernel);
+}
+END_TEST
+
+/* A device that is described as smaller than it is refuses what the smaller one would. */
+START_TEST(kernel_that_asks_for_more_than_the_device_has_is_refused) {
+    enum { ITEMS = 8 };
+    struct kernel_spec spec =
+        kernel_spec("bias_activation.cl", "bias_activation_backward", ITEMS, 1, 1);
+    struct kernel *kernel;
+    struct device_info *info = &test_device()->info, whole = *info;
+    kernel_define(&spec, "TUNE_LOCAL", ITEMS);
+    spec.local[0] = ITEMS;
+    spec.local[1] = spec.local[2] = 1;
+    ck_succeeds(kernel_create(&kernel, test_device(), &spec));
+    kernel_free(kernel);
+    info->work_group_max = ITEMS - 1;
+    ck_fails(kernel_create(&kernel, test_device(), &spec), ERROR_DEVICE, "8 work-items in a work");
+    ck_assert_ptr_nonnull(
+        strstr(error_message(), "bias_activation_backward of bias_activation.cl"));
+    *info = whole;
+    info->local_memory = ITEMS * sizeof(float) - 1;
+    ck_fails(kernel_create(&kernel, test_device(), &spec), ERROR_DEVICE, "bytes of local memory");
+    ck_assert_ptr_nonnull(strstr(error_message(), "the device has 31"));
+    *info = whole;
 }
 END_TEST
 
@@ -211,8 +236,8 @@ static void replace_programs(const char *bytes) {
 START_TEST(kernel_of_an_earlier_run_is_found_and_computes_the_same) {
     begin_store();
     ck_assert(sum_on_another_device(1, 2) == 3);
-    if (ask_store(PROGRAMS) == 0) /* the driver hands none out */
-        return;
+    if (ask_store(PROGRAMS) == 0)
+        SKIP_TEST("the driver hands out no compiled program");
     ck_assert_int_eq(ask_store(PROGRAMS), 1);
     int64_t row = ask_store(CHANGES);
     ck_assert(sum_on_another_device(4, 5) == 9);
@@ -221,14 +246,13 @@ START_TEST(kernel_of_an_earlier_run_is_found_and_computes_the_same) {
 }
 END_TEST
 
-/* Not with Mesa 22.3, which aborts. */
 START_TEST(kernel_of_an_earlier_run_that_the_driver_refuses_is_compiled_again) {
-    if (strcmp(device_info(test_device())->platform, "rusticl") == 0)
-        return;
+    if (device_info(test_device())->quirks & QUIRK_ABORTS)
+        SKIP_TEST("it would end this process");
     begin_store();
     ck_assert(sum_on_another_device(1, 2) == 3);
     if (ask_store(PROGRAMS) == 0)
-        return;
+        SKIP_TEST("the driver hands out no compiled program");
     replace_programs("of another driver");
     ck_assert(sum_on_another_device(4, 5) == 9);
     ck_assert_int_gt(ask_store("SELECT length(program) FROM programs"), 17);
@@ -244,6 +268,7 @@ int main(void) {
     tcase_add_test(tests, kernel_build_failure_shows_device_macros_and_log);
     tcase_add_test(tests, kernel_that_its_file_does_not_have_is_named);
     tcase_add_test(tests, kernel_launch_failure_names_the_kernel);
+    tcase_add_test(tests, kernel_that_asks_for_more_than_the_device_has_is_refused);
     tcase_add_test(tests, kernel_with_an_argument_too_many_fails);
     tcase_add_test(tests, kernels_of_one_file_with_equal_macros_are_built_once);
     tcase_add_test(tests, kernel_files_build_without_a_macro);

@@ -1,5 +1,6 @@
 /* CLNET_DEVICE_LIMITS: what it lowers, and what makes no sense. */
 #include "support/device.h"
+#include "support/limits.h"
 #include "support/suite.h"
 
 #include "cl/limits_override.h"
@@ -61,8 +62,36 @@ static const char *const nonsense[] = {
     "fp16=no",
     "local_memory= 1",
     "allocation_max=99999999999999999999",
+    "alignment=96",
+    "type=toaster",
+    "type=",
+    "name=",
 };
 enum { NONSENSE = sizeof nonsense / sizeof nonsense[0] };
+
+START_TEST(limits_override_has_a_device_pass_for_another) {
+    struct device_info info = large();
+    info.is_cpu = info.has_fma = 1;
+    info.vector_width = 16;
+    info.compute_units = 8;
+    info.alignment = 128;
+    ck_succeeds(limits_override(&info, "type=gpu,fma=0,vector_width=4,compute_units=2,alignment=1K,"
+                                       "name=A B (C),platform=P,driver=1.2,version=OpenCL 1.1"));
+    ck_assert(!info.is_cpu && !info.has_fma);
+    ck_assert_str_eq(info.kind, "GPU");
+    ck_assert_int_eq(info.vector_width, 4);
+    ck_assert_int_eq(info.compute_units, 2);
+    ck_assert_uint_eq(info.alignment, 1024);
+    ck_assert_str_eq(info.name, "A B (C)");
+    ck_assert_str_eq(info.platform, "P");
+    ck_assert_str_eq(info.driver, "1.2");
+    ck_assert_str_eq(info.version, "OpenCL 1.1");
+    ck_succeeds(limits_override(&info, "type=CPU,alignment=64,vector_width=8"));
+    ck_assert(info.is_cpu);
+    ck_assert_uint_eq(info.alignment, 1024); /* what is stricter stays */
+    ck_assert_int_eq(info.vector_width, 4);
+}
+END_TEST
 
 START_TEST(limits_override_names_the_item_that_makes_no_sense) {
     struct device_info info = large();
@@ -90,17 +119,17 @@ START_TEST(limits_override_reaches_the_list_and_an_opened_device) {
     struct device_info *devices;
     struct device *device;
     int count, index = test_device_index();
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "work_group_max=8", 1), 0);
+    test_limits("work_group_max=8");
     ck_succeeds(devices_list(&devices, &count));
     ck_succeeds(device_open(&device, WHOLE_DEVICE(index)));
     ck_assert_uint_le(devices[index].work_group_max, 8);
     ck_assert_uint_le(device_info(device)->work_group_max, 8);
     device_close(device);
     free(devices);
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "nothing=8", 1), 0);
+    test_limits("nothing=8");
     ck_fails(devices_list(&devices, &count), ERROR_INPUT, "'nothing=8'");
     ck_fails(device_open(&device, WHOLE_DEVICE(index)), ERROR_INPUT, "'nothing=8'");
-    (void)unsetenv("CLNET_DEVICE_LIMITS");
+    test_limits(NULL);
 }
 END_TEST
 
@@ -110,6 +139,7 @@ int main(void) {
     tcase_add_test(tests, limits_override_lowers_what_it_names);
     tcase_add_test(tests, limits_override_raises_nothing);
     tcase_add_test(tests, limits_override_gives_no_piece_larger_than_the_memory);
+    tcase_add_test(tests, limits_override_has_a_device_pass_for_another);
     tcase_add_loop_test(tests, limits_override_names_the_item_that_makes_no_sense, 0, NONSENSE);
     tcase_add_test(tests, limits_override_may_be_for_one_device_alone);
     tcase_add_test(tests, limits_override_reaches_the_list_and_an_opened_device);

@@ -1,9 +1,11 @@
 /* Signs of life, and a device that ceases to show any. */
 #include "support/device.h"
+#include "support/limits.h"
 #include "support/suite.h"
 
 #include "cl/internal.h"
 #include "cl/kernel.h"
+#include "cl/quirks.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -23,9 +25,9 @@ static void setup(void) {
     struct kernel_spec spec = kernel_spec("add.cl", "add", COUNT, 1, 1);
     kernel_define(&spec, "T", 32);
     kernel_define(&spec, "TUNE_VECTOR", 1);
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", LIMITS, 1), 0);
+    test_limits(LIMITS);
     ck_succeeds(device_open(&device, WHOLE_DEVICE(test_device_index())));
-    (void)unsetenv("CLNET_DEVICE_LIMITS");
+    test_limits(NULL);
     ck_succeeds(kernel_create(&kernel, device, &spec));
     ck_succeeds(buffer_create(&ones, device, sizeof found, "ones"));
     ck_succeeds(buffer_create(&sums, device, sizeof found, "sums"));
@@ -68,8 +70,8 @@ END_TEST
 START_TEST(pulse_ceases_when_the_device_hangs_and_someone_waits) {
     pthread_t waiter;
     int result = ERROR_DEVICE;
-    if (device_info(device)->is_serial)
-        return; /* it takes one thread, and does not hang */
+    if (device_info(device)->quirks & QUIRK_SERIAL)
+        SKIP_TEST("the device takes one thread, and does not hang");
     device_listen(device);
     unsigned before = device_signs(device);
     launch(LAUNCHES);
@@ -97,8 +99,8 @@ END_TEST
 
 /* More launches than are listened for at once. */
 START_TEST(pulse_of_very_many_launches_loses_none_but_signs) {
-    if (device_info(device)->is_serial)
-        return;
+    if (device_info(device)->quirks & QUIRK_SERIAL)
+        SKIP_TEST("the device takes one thread");
     device_listen(device);
     unsigned before = device_signs(device);
     launch(LAUNCHES + 1);

@@ -296,5 +296,5 @@ int main(void) {
     tcase_add_test(tests, store_is_used_by_several_threads_at_once);
     tcase_add_test(tests, store_finds_the_tunings_of_a_device);
     tcase_add_test(tests, store_keeps_the_tunings_of_several_processes_at_once);
-    return suite_run("store", tests);
+    return suite_run("cl/store", tests);
 }

@@ -329,6 +329,7 @@ START_TEST(import_keeps_what_is_new_here_for_later_runs) {
                                  {0, tuning_for("C=95", "limits.cl WIDTH=1", ORIGIN_FULL)}};
     struct tuning_import done;
     struct tuning_file file;
+    rows[0].tuning.source = 0;
     rows[3].tuning.source++;
     set("C=92", "limits.cl WIDTH=2", ORIGIN_QUICK);
     set("C=93", "limits.cl WIDTH=2", ORIGIN_SHIPPED);
@@ -341,6 +342,7 @@ START_TEST(import_keeps_what_is_new_here_for_later_runs) {
     ck_assert_str_eq(known("C=92")->values, "limits.cl WIDTH=2");
     ck_assert_str_eq(known("C=93")->values, "limits.cl WIDTH=1");
     ck_assert_int_eq(known("C=91")->origin, ORIGIN_IMPORTED);
+    ck_assert(known("C=91")->source == kernel_text_hash("limits.cl"));
     ck_assert_ptr_null(known("C=95"));
 
     struct device *later;

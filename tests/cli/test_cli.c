@@ -1,4 +1,6 @@
 /* The program as a user meets it: what it prints, what it writes, how it refuses. */
+#include "support/device.h"
+#include "support/limits.h"
 #include "support/suite.h"
 
 #include "base/file.h"
@@ -160,8 +162,11 @@ START_TEST(cli_summary_needs_no_device) {
 }
 END_TEST
 
-/* Runs in a shell's braces: the limits are those of the second program alone. */
-#define WITH_LIMITS(limits, arguments) "--version; CLNET_DEVICE_LIMITS=" limits " $CLNET " arguments
+/* Runs in a shell's braces: the limits are those of the second program alone, beside those that all
+ * tests run under. */
+#define LIMITS(limits) \
+    "CLNET_DEVICE_LIMITS=\"${CLNET_DEVICE_LIMITS:+$CLNET_DEVICE_LIMITS,}" limits "\" "
+#define WITH_LIMITS(limits, arguments) "--version; " LIMITS(limits) "$CLNET " arguments
 #define ALEXNET "summary $SOURCE/configs/alexnet.cfg --devices 0"
 
 START_TEST(cli_train_tunes_first_what_is_not_known_yet) {
@@ -187,6 +192,8 @@ START_TEST(cli_train_tunes_first_what_is_not_known_yet) {
 END_TEST
 
 START_TEST(cli_summary_of_devices_says_how_the_batch_is_made_to_fit) {
+    if (!test_takes_alexnet())
+        SKIP_TEST(TEST_NO_ROOM_FOR_ALEXNET);
     expect(WITH_LIMITS("global_memory=1G,allocation_max=256M", ALEXNET), 0, "so that they fit");
     expect(WITH_LIMITS("global_memory=512M", ALEXNET), 1, "even one sample at a time takes");
     expect(WITH_LIMITS("allocation_max=128M", ALEXNET), 1, "fc6.weight takes 144.0 MiB");
@@ -202,9 +209,9 @@ START_TEST(cli_summary_of_devices_divides_the_batch_and_adds_up) {
                                         "staging",     "results",     "exchange"};
     write_tiny();
     /* As on a device with memory of its own, which copies to the other. */
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "unified=0", 1), 0);
+    test_limits("unified=0");
     json_t *json = expect_json("summary tiny.cfg --batch 5 --devices 0,0 --json");
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     json_t *devices = json_object_get(json, "devices");
     ck_assert_uint_eq(json_array_size(devices), 2);
     for (size_t i = 0; i < 2; i++) {
@@ -227,9 +234,11 @@ END_TEST
 
 /* Memory for some of the 43 samples of a third of the batch at once, but not for all of them. */
 START_TEST(cli_summary_of_devices_that_share_layers_says_who_has_what) {
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "global_memory=3000M", 1), 0);
+    if (!test_takes_alexnet())
+        SKIP_TEST(TEST_NO_ROOM_FOR_ALEXNET);
+    test_limits("global_memory=3000M");
     json_t *json = expect_json(ALEXNET ",0,0 --set net.parallel=hybrid --json");
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     json_t *devices = json_object_get(json, "devices");
     json_int_t outputs = 0, samples = 0;
     ck_assert_uint_eq(json_array_size(devices), 3);
@@ -257,14 +266,15 @@ END_TEST
 START_TEST(cli_devices_lists_what_each_can_do) {
     json_t *json = expect_json("devices --json");
     ck_assert_uint_gt(json_array_size(json), 0);
-    static const char *const keys[] = {"index",         "name",         "vendor",
-                                       "platform",      "driver",       "compute_units",
-                                       "global_memory", "local_memory", "largest_allocation",
-                                       "fp16",          "fp64",         "sub_devices"};
-    for (int i = 0; i < 12; i++)
+    static const char *const keys[] = {
+        "index",         "name",          "vendor",       "platform",           "driver",
+        "compute_units", "global_memory", "local_memory", "largest_allocation", "fp16",
+        "fp64",          "sub_devices",   "quirks"};
+    for (int i = 0; i < 13; i++)
         ck_assert_msg(json_object_get(json_array_get(json, 0), keys[i]) != NULL, "no %s", keys[i]);
     json_decref(json);
     expect("devices", 0, "0: ");
+    expect(WITH_LIMITS("platform=Oclgrind", "devices"), 0, "quirk 'serial': ");
 }
 END_TEST
 
@@ -457,9 +467,9 @@ enum { COMPARE_CASES = 10 };
 
 START_TEST(cli_bench_goes_on_with_the_other_devices_when_one_fails) {
     write_tiny();
-    struct result result = run("--version; POCL_DEVICES='pthread pthread' "
-                               "CLNET_DEVICE_LIMITS=1:launches=1 $CLNET bench tiny.cfg "
-                               "--devices 0,1 --repetitions 1");
+    struct result result = run("--version; POCL_DEVICES='pthread pthread' " LIMITS(
+        "1:launches=1") "$CLNET bench tiny.cfg "
+                        "--devices 0,1 --repetitions 1");
     /* Where PoCL is, it shows two devices. */
     if (!strstr(result.output, "there is no such device")) {
         ck_assert_int_eq(result.status, 1);
@@ -686,10 +696,10 @@ END_TEST
 
 START_TEST(cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere) {
     write_tiny();
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "0:commands=90", 1), 0);
+    test_limits("0:commands=90");
     struct result result = run("train tiny.cfg --devices 0,0 --output lost --iterations 100 "
                                "--set net.save_iterations=1");
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     ck_assert_msg(result.status == 1 && strstr(result.output, "device 0 (") &&
                       strstr(result.output, "CL_OUT_OF_RESOURCES") &&
                       strstr(result.output, "clnet train --resume lost goes on from iteration"),
@@ -749,6 +759,71 @@ START_TEST(cli_trace_shows_the_rounds_of_devices_that_share_layers) {
 }
 END_TEST
 
+/* A convolution whose passes a file of tunings knows: one way that works anywhere, one nowhere, one
+ * that no kernel is of, and one of other kernels. */
+static const char *const tuned = "[net]\nwidth=8\nheight=8\nchannels=3\nbatch=4\n[convolutional]\n"
+                                 "name=conv1\nfilters=8\nsize=3\npadding=1\nactivation=linear\n"
+                                 "[convolutional]\nname=conv2\nfilters=8\nsize=3\npadding=1\n"
+                                 "activation=linear\n[cost]\n";
+#define TUNINGS                                                                                    \
+    "clnet tunings 1: platform\tdevice\tdriver\tkernel\tproblem\tvalues\tsource\tms\tdefault ms\t" \
+    "origin\n"
+#define CONV1 \
+    "T=4 TILES=1 GROUPS=1 C=3 H=8 W=8 K=8 R=3 S=3 STRIDE=1 PADDING=1 OUT_H=8 OUT_W=8 ACTIVATION=0"
+#define CONV2 \
+    "T=4 TILES=1 GROUPS=1 C=8 H=8 W=8 K=8 R=3 S=3 STRIDE=1 PADDING=1 OUT_H=8 OUT_W=8 ACTIVATION=0"
+static const char *const tunings =
+    TUNINGS "*\t*\t\tconv forward\t" CONV1
+            "\tconv_vector.cl VECTORS=1 BLOCK=2 BLOCKS=1 SPAN=2 DEPTH=1\tany\t1.5\t2\tfull\n"
+            "*\t*\t\tconv backward weight\t" CONV1
+            "\tconv_vector.cl FILTERS=9 CHANNELS=9 TAP_ROWS=1 TAP_COLUMNS=1 RUN=1 FILTER_BLOCKS=1 "
+            "CHANNEL_BLOCKS=1\tany\t0\t0\tfull\n"
+            "*\t*\t\tconv forward\t" CONV2 "\tsoftmax.cl A=1\tany\t0\t0\tfull\n"
+            "*\t*\t\tconv backward data\t" CONV2
+            "\tconv_vector.cl VECTORS=1\t0123456789abcdef\t0\t0\tfull\n"
+            "*\tanother\t\tconv forward\tC=1\tconv_vector.cl A=1\tany\t1\t1\tfull\n";
+
+START_TEST(cli_tune_shares_by_files_and_lists_what_is_chosen_and_why) {
+    char *store = path_join(directory, "tunings.sqlite"); /* nothing is known yet */
+    ck_assert_int_eq(setenv("CLNET_STORE", store, 1), 0);
+    write_file("tuned.cfg", tuned);
+    write_file("shared.tsv", tunings);
+    expect("tune --devices 0 --import shared.tsv", 0,
+           "3 imported; 1 left out, as the kernels' texts are others here\n"
+           "shared.tsv: 5 tunings, 1 of them of other devices\n");
+    static const char *const listed[] = {
+        "conv1        forward          imported conv_vector.cl VECTORS=1 BLOCK=2 BLOCKS=1 ",
+        "1.500 ms when it was found, 2.000 by default",
+        "conv1        backward weight  default  ",
+        "CHANNEL_BLOCKS=1' (imported): the sums of a tap do not fit the registers\n",
+        "conv2        forward          default  ",
+        "not 'softmax.cl A=1' (imported): this device has no such way to compute it\n",
+    };
+    for (size_t i = 0; i < sizeof listed / sizeof *listed; i++)
+        expect("tune tuned.cfg --devices 0 --list", 0, listed[i]);
+    expect("tune --devices 0 --list", 0, "conv forward                  imported softmax.cl A=1\n");
+    expect("tune --devices 0,0 --export exported.tsv", 0, "exported.tsv: 3 tunings of 2 devices\n");
+    expect("tune --devices 0 --import exported.tsv --export again.tsv", 0,
+           "3 imported\nexported.tsv: 3 tunings, 0 of them of other devices\n"
+           "again.tsv: 3 tunings of 1 device\n");
+    expect("help > /dev/null && cmp exported.tsv again.tsv", 0, "");
+    ck_assert_int_eq(unsetenv("CLNET_STORE"), 0);
+    free(store);
+}
+END_TEST
+
+START_TEST(cli_tune_imports_nothing_of_a_file_with_a_mistake) {
+    write_file("first.tsv", TUNINGS "*\t*\t\tconv forward\tX=1\tsoftmax.cl A=1\tany\t1\t1\tfull\n"
+                                    "*\t*\t\tconv forward\tX=2\tsoftmax.cl A=1\tany\t?\t1\tfull\n");
+    expect("tune --import first.tsv", 2,
+           "clnet tune: first.tsv:3: column 8 (ms): '?' is not a number\n");
+    expect("tune --import missing.tsv", 1, "clnet tune: missing.tsv: ");
+    expect("tune --import first.tsv --devices 99", 2, "first.tsv:3: column 8");
+    expect("tune --export /nonexistent/t.tsv", 1, "/nonexistent/t.tsv");
+    expect("tune --export known.tsv && ! grep 'X=1' known.tsv", 0, "");
+}
+END_TEST
+
 int main(void) {
     if (!mkdtemp(directory))
         return EXIT_FAILURE;
@@ -792,7 +867,9 @@ int main(void) {
     tcase_add_test(tests, cli_train_on_a_device_that_is_lost_names_it_and_goes_on_elsewhere);
     tcase_add_test(tests, cli_trace_is_json_with_a_group_for_each_device);
     tcase_add_test(tests, cli_trace_shows_the_rounds_of_devices_that_share_layers);
-    int status = suite_run("cli", tests);
+    tcase_add_test(tests, cli_tune_shares_by_files_and_lists_what_is_chosen_and_why);
+    tcase_add_test(tests, cli_tune_imports_nothing_of_a_file_with_a_mistake);
+    int status = suite_run("cli/cli", tests);
     char command[64];
     (void)snprintf(command, sizeof command, "rm -rf %s", directory);
     return system(command) == 0 ? status : EXIT_FAILURE;

@@ -1,5 +1,6 @@
 /* Trainings that are interrupted: whatever ends one and whenever, it goes on as if nothing had
  * happened. */
+#include "support/limits.h"
 #include "support/suite.h"
 
 #include "base/file.h"
@@ -312,9 +313,9 @@ START_TEST(survival_a_device_that_never_answers_ends_it_with_a_whole_checkpoint)
                                            "train --resume stuck --timeout 2 --devices 0,0"};
     write_small("patient.cfg", 600, 10, 2);
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", "hang=1500", 1), 0);
+        test_limits("hang=1500");
         pid_t child = start(commands[i]);
-        ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+        test_limits(NULL);
         ck_assert_int_eq(await(child), 1);
         expect_log("clnet train: device 0 (");
         expect_log("has not answered for 2 s");
@@ -416,7 +417,7 @@ int main(void) {
     tcase_add_test(tests, survival_final_weights_of_a_shorter_training_are_written_anew);
     tcase_add_test(tests, survival_checkpoints_of_another_run_are_not_taken_for_its_own);
     tcase_add_test(tests, survival_other_data_than_before_are_told_of);
-    int status = suite_run("survival", tests);
+    int status = suite_run("cli/survival", tests);
     char command[64];
     (void)snprintf(command, sizeof command, "rm -rf %s", directory);
     return system(command) == 0 ? status : EXIT_FAILURE;

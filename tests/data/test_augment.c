@@ -517,5 +517,5 @@ int main(void) {
     tcase_add_test(tests, crops_that_contradict_each_other_are_refused);
     tcase_add_test(tests, the_ten_views_are_the_corners_and_the_centre_twice);
     tcase_add_test(tests, a_decoded_picture_is_never_smaller_than_what_is_made_of_it);
-    return suite_run("augment", tests);
+    return suite_run("data/augment", tests);
 }

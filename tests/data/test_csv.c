@@ -138,5 +138,5 @@ int main(void) {
     tcase_add_test(tests, csv_rejects_files_without_rows);
     tcase_add_test(tests, csv_rejects_binary_files);
     tcase_add_test(tests, csv_reads_no_byte_behind_the_text);
-    return suite_run("csv", tests);
+    return suite_run("data/csv", tests);
 }

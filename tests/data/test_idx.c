@@ -173,5 +173,5 @@ int main(void) {
     tcase_add_test(tests, idx_rejects_damaged_gzip);
     tcase_add_test(tests, idx_allocates_nothing_that_a_small_file_cannot_hold);
     tcase_add_test(tests, idx_reports_what_the_system_refuses);
-    return suite_run("idx", tests);
+    return suite_run("data/idx", tests);
 }

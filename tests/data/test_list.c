@@ -37,5 +37,5 @@ int main(void) {
     TCase *tests = tcase_create("list");
     tcase_add_test(tests, list_takes_the_last_word_as_the_label);
     tcase_add_test(tests, list_says_which_line_is_wrong);
-    return suite_run("list", tests);
+    return suite_run("data/list", tests);
 }

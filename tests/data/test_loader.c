@@ -621,5 +621,5 @@ int main(void) {
 #ifndef SANITIZED
     tcase_add_test(tests, loader_hands_over_the_error_of_its_thread);
 #endif
-    return suite_run("loader", tests);
+    return suite_run("data/loader", tests);
 }

@@ -548,7 +548,7 @@ int main(void) {
     tcase_add_test(tests, large_pictures_of_one_colour_are_small_files_and_fine);
     tcase_add_test(tests, written_pngs_decode_to_the_same_pixels);
     tcase_add_test(tests, a_png_that_cannot_be_written_says_why);
-    int rc = suite_run("picture", tests);
+    int rc = suite_run("data/picture", tests);
     free(raw);
     return rc;
 }

@@ -79,5 +79,5 @@ int main(void) {
     tcase_add_test(tests, picture_files_read_files_and_parts_of_archives);
     tcase_add_test(tests, picture_files_use_the_memory_that_is_there);
     tcase_add_test(tests, picture_files_name_the_picture_that_cannot_be_read);
-    return suite_run("picture_files", tests);
+    return suite_run("data/picture_files", tests);
 }

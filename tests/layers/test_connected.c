@@ -88,7 +88,7 @@ static void check_case(const struct connected_case *c, enum technique technique,
 START_TEST(connected_matches_reference) {
     const struct connected_case *c = &cases[_i];
     if (c->is_large && test_is_small())
-        return;
+        SKIP_TEST(TEST_TOO_LARGE);
     check_case(c, TECHNIQUE_REFERENCE, NULL);
     check_case(c, TECHNIQUE_VECTOR, NULL);
     check_case(c, TECHNIQUE_TILED, NULL);
@@ -99,7 +99,7 @@ END_TEST
  * which must take the tiles of images as they are. */
 START_TEST(connected_matches_reference_with_the_products_of_a_gpu) {
     if (test_is_small())
-        return;
+        SKIP_TEST(TEST_TOO_LARGE);
     struct device_info gpu = *device_info(test_device());
     gpu.is_cpu = 0;
     check_case(&cases[2], TECHNIQUE_AUTO, &gpu);

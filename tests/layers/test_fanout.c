@@ -63,5 +63,5 @@ int main(void) {
     TCase *tests = tcase_create("fanout");
     tcase_add_unchecked_fixture(tests, test_device_open, test_device_close);
     tcase_add_test(tests, fanout_hands_on_its_input_and_sums_its_gradient);
-    return suite_run("fanout", tests);
+    return suite_run("layers/fanout", tests);
 }

@@ -155,5 +155,5 @@ int main(void) {
     tcase_add_unchecked_fixture(tests, test_device_open, test_device_close);
     tcase_add_loop_test(tests, gather_puts_its_rows_in_place_and_asks_for_the_others, 0, cases);
     tcase_add_loop_test(tests, gather_takes_the_gradient_of_its_rows, 0, cases);
-    return suite_run("gather", tests);
+    return suite_run("layers/gather", tests);
 }

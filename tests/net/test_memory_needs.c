@@ -89,6 +89,8 @@ START_TEST(memory_needs_are_what_a_replica_allocates_to_the_byte) {
                                         .is_floats = trial->is_floats,
                                         .mean_by_pixel = trial->mean_by_pixel,
                                         .allocation_limit = trial->allocation_limit};
+    if (strstr(trial->config, "alexnet") && !test_takes_alexnet())
+        SKIP_TEST(TEST_NO_ROOM_FOR_ALEXNET);
     net_bench_read(&bench, trial->config, trial->overrides, &options);
     if (trial->mean_by_pixel)
         set_mean_by_pixel(&bench);

@@ -173,5 +173,5 @@ int main(void) {
                    memory_plan_of_a_part_without_a_loss_has_room_for_the_gradient_from_outside);
     tcase_add_test(tests,
                    memory_plan_of_inference_needs_little_more_than_the_two_largest_neighbours);
-    return suite_run("memory_plan", tests);
+    return suite_run("net/memory_plan", tests);
 }

@@ -240,5 +240,5 @@ int main(void) {
     tcase_add_test(tests, net_batch_can_be_limited_to_what_there_is);
     tcase_add_test(tests, net_printed_config_makes_the_same_net_and_prints_the_same_again);
     tcase_add_test(tests, net_documentation_names_every_key_of_every_table);
-    return suite_run("net", tests);
+    return suite_run("net/net", tests);
 }

@@ -130,5 +130,5 @@ int main(void) {
     tcase_add_test(tests, net_part_back_has_its_rows_between_a_fanout_and_a_gather);
     tcase_add_loop_test(tests, net_part_the_parts_make_up_the_whole_once, 1, 6);
     tcase_add_loop_test(tests, net_part_says_why_a_net_cannot_be_divided, 0, 6);
-    return suite_run("net_part", tests);
+    return suite_run("net/net_part", tests);
 }

@@ -1,4 +1,5 @@
 /* Whole nets on the device: forward, backward, memory. */
+#include "support/device.h"
 #include "support/net_bench.h"
 #include "support/suite.h"
 
@@ -113,6 +114,8 @@ START_TEST(replica_alexnet_passes_forward_and_backward_on_random_input) {
     enum { N = 2 };
     static const char *const overrides[] = {"net.batch=2", NULL};
     struct net_bench bench;
+    if (!test_takes_alexnet())
+        SKIP_TEST(TEST_NO_ROOM_FOR_ALEXNET);
     net_bench_read(&bench, "configs/alexnet.cfg", overrides, NULL);
     int64_t elements = N * shape_elements(bench.net->input);
     float *inputs = malloc((size_t)elements * sizeof *inputs);
@@ -690,5 +693,5 @@ int main(void) {
     tcase_add_test(tests, replica_with_smaller_micro_batches_adds_up_the_same_gradients);
     tcase_add_test(tests, replica_resize_keeps_parameters_gradients_velocity_and_mean);
     tcase_add_test(tests, replica_digest_tells_one_changed_parameter_or_velocity);
-    return suite_run("replica", tests);
+    return suite_run("net/replica", tests);
 }

@@ -135,5 +135,5 @@ int main(void) {
     tcase_add_test(tests, weights_load_gives_back_parameters_mean_and_class_names);
     tcase_add_test(tests, weights_of_a_checkpoint_bring_the_velocity_to_who_asks_for_it);
     tcase_add_test(tests, weights_with_a_mean_for_another_frame_are_refused);
-    return suite_run("weights", tests);
+    return suite_run("net/weights", tests);
 }

@@ -2,23 +2,35 @@
 
 #include "support/suite.h"
 
+#include "cl/quirks.h"
 #include "cl/target.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static struct device *device;
 
-int test_device_index(void) {
+static struct device_info describe(void) {
     const char *given = getenv("CLNET_TEST_DEVICE");
-    if (given)
-        return atoi(given);
     struct device_info *devices;
     int count;
     ck_succeeds(devices_list(&devices, &count));
-    int best = devices[devices_best(devices, count)].index;
+    int index = given ? atoi(given) : devices_best(devices, count);
+    ck_assert_int_lt(index, count);
+    struct device_info info = devices[index];
     free(devices);
-    return best;
+    return info;
+}
+
+int test_device_index(void) {
+    return describe().index;
+}
+
+int test_iterations(int most) {
+    return describe().quirks & QUIRK_SLOW_LAUNCHES ? most / 3 : most;
+}
+
+int test_takes_alexnet(void) {
+    return describe().allocation_max >= sizeof(float) * 9216 * 4096;
 }
 
 void test_device_open(void) {
@@ -35,8 +47,7 @@ struct device *test_device(void) {
 }
 
 int test_is_small(void) {
-    const char *given = getenv("CLNET_TEST_SMALL");
-    return given && strcmp(given, "1") == 0;
+    return (device_info(test_device())->quirks & QUIRK_SIMULATED) != 0;
 }
 
 int test_takes_large_tiles(void) {

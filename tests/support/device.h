@@ -15,9 +15,22 @@ void test_device_close(void);
 /* It, once opened. */
 struct device *test_device(void);
 
-/* Whether CLNET_TEST_SMALL=1 asks to leave out large shapes, for OpenCL implementations that check
- * every access and so take a thousand times as long. */
+/* Whether large shapes are to be left out: a simulator, cl/quirks.h. */
 int test_is_small(void);
+
+/* How many iterations to train for, of `most`: a third where launches are slow, cl/quirks.h. */
+int test_iterations(int most);
+
+/* Whether it gives AlexNet's largest parameter, fc6.weight, in one piece. */
+int test_takes_alexnet(void);
+
+/* Why tests are left out, for SKIP_TEST. */
+#define TEST_TOO_LARGE "it takes a simulator too long"
+#define TEST_SLOW_TO_COMPILE \
+    "a register tile for CPUs: this device's compiler takes a minute for it"
+#define TEST_NO_ROOM_FOR_TILE "a tile that the device has too little local memory or work-items for"
+#define TEST_NO_ROOM_FOR_ALEXNET "fc6.weight takes 144 MiB, more than the device gives in one piece"
+#define TEST_NO_PARTS "the device cannot be split"
 
 /* Whether kernels with the large register tiles of CPUs can be tried. Where work-items run in the
  * lanes of registers, as with llvmpipe, a compiler takes a minute for each; not so where nothing is

@@ -1,5 +1,6 @@
 #include "support/net_bench.h"
 
+#include "support/device.h"
 #include "support/suite.h"
 
 #include "base/file.h"
@@ -8,23 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The index of the device to test on: CLNET_TEST_DEVICE, or the best one. */
-static int test_device(void) {
-    const char *given = getenv("CLNET_TEST_DEVICE");
-    if (given)
-        return atoi(given);
-    struct device_info *devices;
-    int count;
-    ck_succeeds(devices_list(&devices, &count));
-    int best = devices_best(devices, count);
-    free(devices);
-    return best;
-}
-
 static void finish_opening(struct net_bench *bench, const struct replica_options *options) {
     static const struct replica_options training = {.is_training = 1, .truth_kind = TRUTH_LABELS};
     ck_succeeds(net_create(&bench->net, bench->config));
-    ck_succeeds(device_open(&bench->device, WHOLE_DEVICE(test_device())));
+    ck_succeeds(device_open(&bench->device, WHOLE_DEVICE(test_device_index())));
     ck_succeeds(
         replica_create(&bench->replica, bench->net, bench->device, options ? options : &training));
     ck_succeeds(replica_initialise(bench->replica, (uint32_t)bench->net->options.seed));
@@ -49,7 +37,7 @@ void net_bench_read(struct net_bench *bench, const char *path, const char *const
 }
 
 static void open_devices(struct net_bench *bench, const char *list, enum exchange_by exchange) {
-    struct device_choice *choices, own = WHOLE_DEVICE(test_device());
+    struct device_choice *choices, own = WHOLE_DEVICE(test_device_index());
     int flags = exchange == EXCHANGE_DEVICE ? DEVICES_SHARE_CONTEXT : 0;
     bench->device_count = 1;
     if (list)

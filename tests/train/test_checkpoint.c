@@ -156,5 +156,5 @@ int main(void) {
     tcase_add_test(tests, checkpoint_serves_as_weights);
     tcase_add_test(tests, checkpoint_that_is_none_is_refused_and_changes_nothing);
     tcase_add_test(tests, checkpoint_of_another_seed_is_refused);
-    return suite_run("checkpoint", tests);
+    return suite_run("train/checkpoint", tests);
 }

@@ -182,5 +182,5 @@ int main(void) {
     tcase_add_loop_test(tests, collective_fetch_is_for_whom_it_concerns, 0, 2);
     tcase_add_loop_test(tests, collective_gather_gives_all_the_rows_of_each, 0, 2);
     tcase_add_loop_test(tests, collective_lets_all_go_when_one_gives_up, 0, 2);
-    return suite_run("collective", tests);
+    return suite_run("train/collective", tests);
 }

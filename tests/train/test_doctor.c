@@ -175,10 +175,12 @@ static void spoil_update(void *context, enum layer_result result, float *values,
         values[count / 2] *= 1.000001F;
 }
 
-/* The sum belongs to layer a, whose output b and the shortcut read. */
+/* The sum belongs to layer a, whose output b and the shortcut read. What it works on ends where the
+ * device can have something else begin. */
 static void spoil_sum(void *context, enum layer_result result, float *values, int64_t count) {
+    const int64_t own = 8 * 6 * 8 * 9;
     (void)context;
-    if (result == RESULT_INPUT_GRADIENT && count == 8 * 6 * 8 * 9)
+    if (result == RESULT_INPUT_GRADIENT && count >= own && count < own + PARAMETERS_BLOCK)
         values[count / 2] += 0.01F;
 }
 

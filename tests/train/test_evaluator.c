@@ -170,5 +170,5 @@ int main(void) {
     tcase_add_test(tests, evaluate_counts_classes_and_confusions_as_it_counts_errors);
     tcase_add_test(tests, evaluate_refuses_ten_crops_of_what_has_none);
     tcase_add_test(tests, evaluate_refuses_data_of_which_every_picture_is_broken);
-    return suite_run("evaluator", tests);
+    return suite_run("train/evaluator", tests);
 }

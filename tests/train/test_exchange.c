@@ -245,5 +245,5 @@ int main(void) {
     tcase_add_loop_test(tests, exchange_is_over_for_all_before_one_can_update, 0, WAYS);
     tcase_add_loop_test(tests, exchange_takes_the_memory_that_was_planned, 0, WAYS);
     tcase_add_loop_test(tests, exchange_that_one_replica_gives_up_keeps_no_other_waiting, 0, WAYS);
-    return suite_run("exchange", tests);
+    return suite_run("train/exchange", tests);
 }

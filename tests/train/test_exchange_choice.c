@@ -1,5 +1,6 @@
 /* Which way gradients are exchanged: what is asked for, or what is faster, or what works at all. */
 #include "support/device.h"
+#include "support/limits.h"
 #include "support/suite.h"
 
 #include "train/exchange_choice.h"
@@ -26,10 +27,9 @@ static void open_pair(struct pair *pair, const char *limits) {
                                           WHOLE_DEVICE(test_device_index())};
     ck_succeeds(config_parse(&pair->config, "test.cfg", net_text, strlen(net_text)));
     ck_succeeds(net_create(&pair->net, pair->config));
-    if (limits)
-        ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limits, 1), 0);
+    test_limits(limits);
     ck_succeeds(devices_open(pair->devices, twice, 2, DEVICES_SHARE_CONTEXT));
-    (void)unsetenv("CLNET_DEVICE_LIMITS");
+    test_limits(NULL);
     for (int i = 0; i < 2; i++)
         ck_succeeds(replica_create(&pair->replicas[i], pair->net, pair->devices[i], &options));
 }
@@ -151,5 +151,5 @@ int main(void) {
     tcase_add_test(tests, exchange_peers_are_those_that_share_a_context);
     tcase_add_test(
         tests, exchange_is_worth_a_trial_among_devices_of_one_platform_with_memory_of_their_own);
-    return suite_run("exchange_choice", tests);
+    return suite_run("train/exchange_choice", tests);
 }

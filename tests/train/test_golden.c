@@ -152,5 +152,5 @@ int main(void) {
                         2);
     tcase_add_loop_test(tests, losses_of_twenty_steps_and_the_final_weights_agree_with_pytorch, 0,
                         2);
-    return suite_run("golden", tests);
+    return suite_run("train/golden", tests);
 }

@@ -1,5 +1,6 @@
 /* Devices that share the layers of a net learn what one device learns. */
 #include "support/device.h"
+#include "support/limits.h"
 #include "support/net_bench.h"
 #include "support/suite.h"
 
@@ -34,7 +35,7 @@ static const char *const hybrid_text = "[net]\nparallel=hybrid\n" NET;
 static const char *const divided_text = "[net]\nparallel=hybrid\nsubdivisions=2\n" NET;
 static const char *const data_text = "[net]\n" NET;
 
-enum { SAMPLES = 57, SIDE = 10, FRAME = 3 * SIDE * SIDE, ITERATIONS = 50 };
+enum { SAMPLES = 57, SIDE = 10, FRAME = 3 * SIDE * SIDE, ITERATIONS_MAX = 50 };
 
 struct pictures {
     struct dataset dataset;
@@ -62,8 +63,13 @@ static void make_pictures(void) {
                                         .labels = pictures.labels};
 }
 
+/* As many as there is time for. */
+static int iterations(void) {
+    return test_iterations(ITERATIONS_MAX);
+}
+
 struct record {
-    double losses[ITERATIONS];
+    double losses[ITERATIONS_MAX];
     struct evaluation evaluation;
     uint64_t digest;
     int64_t stop; /* iteration to stop after; 0: none */
@@ -85,7 +91,7 @@ static int on_done(void *context, const struct trainer_state *state) {
 }
 
 static void train(struct net_bench *bench, struct trainer_state *state, struct record *record) {
-    struct trainer_options options = {.iterations = ITERATIONS};
+    struct trainer_options options = {.iterations = iterations()};
     struct trainer_listener listener = {
         .iteration = on_iteration, .epoch = on_epoch, .done = on_done, .context = record};
     ck_succeeds(
@@ -117,7 +123,7 @@ static void trained(struct record *record, const char *text, const char *devices
  * learnt from it may enlarge. */
 static void check_same(const struct record *found, const struct record *expected,
                        const char *devices) {
-    for (int i = 0; i < ITERATIONS; i++)
+    for (int i = 0; i < iterations(); i++)
         ck_assert_msg(fabs(found->losses[i] - expected->losses[i]) <=
                           1e-4 * fabs(expected->losses[i]),
                       "devices %s, iteration %d: the loss is %.9g, on one device %.9g", devices,
@@ -135,7 +141,7 @@ static const struct record *alone(void) {
         trained(&record, data_text, NULL, 0);
         is_there = 1;
         /* It does learn, so that the comparison is one. */
-        ck_assert_double_lt(record.losses[ITERATIONS - 1], 0.9 * record.losses[0]);
+        ck_assert_double_lt(record.losses[iterations() - 1], 0.9 * record.losses[0]);
     }
     return &record;
 }
@@ -188,7 +194,7 @@ static void go_on_with(const char *first_text, const char *first_devices, const 
                        const char *devices) {
     char path[] = "/tmp/clnet-hybrid-XXXXXX";
     struct net_bench before, after;
-    struct record record = {.stop = 20};
+    struct record record = {.stop = iterations() * 2 / 5};
     int file = mkstemp(path);
     ck_assert_int_ge(file, 0);
     close(file);
@@ -201,7 +207,7 @@ static void go_on_with(const char *first_text, const char *first_devices, const 
     open_team(&after, text, devices, 0);
     ck_succeeds(checkpoint_read(path, after.replica, &state));
     ck_succeeds(team_share_parameters(after.team));
-    ck_assert_int_eq(state.iteration, 20);
+    ck_assert_int_eq(state.iteration, record.stop);
     record.stop = 0;
     train(&after, &state, &record);
     check_same(&record, alone(), "in two halves");
@@ -309,9 +315,9 @@ START_TEST(hybrid_devices_with_little_memory_work_in_parts_and_learn_the_same) {
     net_bench_close(&bench);
     (void)snprintf(limit, sizeof limit, "global_memory=%llu",
                    3 * (unsigned long long)(more + less) / 2);
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limit, 1), 0);
+    test_limits(limit);
     open_team(&bench, hybrid_text, times(3), 0);
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     ck_assert_int_eq(replica_micro_batch(bench.replica), 4);
     struct trainer_state state = trainer_start(bench.net);
     train(&bench, &state, &record);
@@ -359,5 +365,5 @@ int main(void) {
     tcase_add_loop_test(tests, hybrid_devices_take_what_is_planned_to_the_byte, 0, 2);
     tcase_add_test(tests, hybrid_devices_with_little_memory_work_in_parts_and_learn_the_same);
     tcase_add_test(tests, hybrid_refuses_what_cannot_be_divided_so);
-    return suite_run("hybrid", tests);
+    return suite_run("train/hybrid", tests);
 }

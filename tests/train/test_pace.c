@@ -110,5 +110,5 @@ int main(void) {
     tcase_add_test(tests, pace_begins_anew_once_its_rates_are_taken);
     tcase_add_test(tests, pace_that_knows_nothing_of_a_device_divides_nothing);
     tcase_add_test(tests, pace_divides_anew_only_where_that_saves_enough);
-    return suite_run("pace", tests);
+    return suite_run("train/pace", tests);
 }

@@ -109,5 +109,5 @@ int main(void) {
     tcase_add_test(tests, schedule_burn_in_rises_to_the_rate);
     tcase_add_test(tests, schedule_plateau_falls_after_patience_and_never_below_the_least_rate);
     tcase_add_test(tests, schedule_plateau_ignores_an_improvement_below_the_threshold);
-    return suite_run("schedule", tests);
+    return suite_run("train/schedule", tests);
 }

@@ -108,5 +108,5 @@ int main(void) {
     tcase_add_test(tests, split_by_rates_adds_up_to_every_batch);
     tcase_add_test(tests, split_by_rates_is_the_fastest_that_there_is);
     tcase_add_test(tests, split_first_covers_every_sample_once_and_nobody_gets_more_than_a_share);
-    return suite_run("split", tests);
+    return suite_run("train/split", tests);
 }

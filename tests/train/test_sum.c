@@ -40,5 +40,5 @@ END_TEST
 int main(void) {
     TCase *tests = tcase_create("sum");
     tcase_add_loop_test(tests, sum_of_all_shares_is_that_in_the_order_of_the_arrays, 0, 7);
-    return suite_run("sum", tests);
+    return suite_run("train/sum", tests);
 }

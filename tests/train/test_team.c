@@ -1,5 +1,6 @@
 /* A team learns what one device learns, whatever it is made of. */
 #include "support/device.h"
+#include "support/limits.h"
 #include "support/net_bench.h"
 #include "support/suite.h"
 
@@ -27,7 +28,7 @@ static const char *const net_text =
     "[connected]\nname=fc2\noutput=4\nactivation=linear\n"
     "[softmax]\n";
 
-enum { SAMPLES = 57, SIDE = 10, FRAME = 3 * SIDE * SIDE, ITERATIONS = 50 };
+enum { SAMPLES = 57, SIDE = 10, FRAME = 3 * SIDE * SIDE, ITERATIONS_MAX = 50 };
 
 struct pictures {
     struct dataset dataset;
@@ -55,8 +56,13 @@ static void make_pictures(void) {
                                         .labels = pictures.labels};
 }
 
+/* As many as there is time for. */
+static int iterations(void) {
+    return test_iterations(ITERATIONS_MAX);
+}
+
 struct record {
-    double losses[ITERATIONS];
+    double losses[ITERATIONS_MAX];
     struct evaluation evaluation;
     uint64_t digest;
     int64_t stop; /* iteration to stop after; 0: none */
@@ -80,7 +86,7 @@ static int on_done(void *context, const struct trainer_state *state) {
 }
 
 static void train(struct net_bench *bench, struct trainer_state *state, struct record *record) {
-    struct trainer_options options = {.iterations = ITERATIONS};
+    struct trainer_options options = {.iterations = iterations()};
     struct trainer_listener listener = {
         .iteration = on_iteration, .epoch = on_epoch, .done = on_done, .context = record};
     ck_succeeds(
@@ -112,7 +118,7 @@ static void trained(struct record *record, const char *devices,
  * a loss, which what is learnt from it may enlarge. */
 static void check_same(const struct record *found, const struct record *expected,
                        const char *devices) {
-    for (int i = 0; i < ITERATIONS; i++)
+    for (int i = 0; i < iterations(); i++)
         ck_assert_msg(fabs(found->losses[i] - expected->losses[i]) <=
                           1e-4 * fabs(expected->losses[i]),
                       "devices %s, iteration %d: the loss is %.9g, on one device %.9g", devices,
@@ -130,7 +136,7 @@ static const struct record *alone(void) {
         trained(&record, NULL, NULL);
         is_there = 1;
         /* It does learn, so that the comparison is one. */
-        ck_assert_double_lt(record.losses[ITERATIONS - 1], 0.9 * record.losses[0]);
+        ck_assert_double_lt(record.losses[iterations() - 1], 0.9 * record.losses[0]);
     }
     return &record;
 }
@@ -170,7 +176,7 @@ static int parts_of_device(void) {
 
 START_TEST(team_of_sub_devices_learns_what_one_device_learns) {
     if (parts_of_device() < 2)
-        return;
+        SKIP_TEST(TEST_NO_PARTS);
     struct record record;
     trained(&record, list_of("#/2"), NULL);
     check_same(&record, alone(), "#/2");
@@ -200,11 +206,11 @@ static const char *const by_copies[] = {"#,#", "#,#,#,#", "#/2"};
 START_TEST(team_learns_the_same_bits_by_copies_among_its_devices) {
     struct record host, device;
     if (strchr(by_copies[_i], '/') && parts_of_device() < 2)
-        return;
+        SKIP_TEST(TEST_NO_PARTS);
     trained(&host, list_of(by_copies[_i]), NULL);
     trained(&device, list_of(by_copies[_i]), &(struct team_options){.exchange = EXCHANGE_DEVICE});
     ck_assert_uint_eq(host.digest, device.digest);
-    for (int i = 0; i < ITERATIONS; i++)
+    for (int i = 0; i < iterations(); i++)
         ck_assert(host.losses[i] == device.losses[i]);
 }
 END_TEST
@@ -229,7 +235,7 @@ START_TEST(team_run_twice_gives_the_same_bits) {
     trained(&first, list_of("#,#,#"), NULL);
     trained(&second, list_of("#,#,#"), NULL);
     ck_assert_uint_eq(first.digest, second.digest);
-    for (int i = 0; i < ITERATIONS; i++)
+    for (int i = 0; i < iterations(); i++)
         ck_assert(first.losses[i] == second.losses[i]);
 }
 END_TEST
@@ -245,11 +251,11 @@ END_TEST
 START_TEST(team_whose_batch_is_divided_anew_learns_on) {
     static const int before[] = {4, 18}, after[] = {15, 7};
     struct net_bench bench;
-    struct record record = {.stop = 21};
+    struct record record = {.stop = iterations() * 2 / 5 + 1};
     open_team(&bench, list_of("#,#"), &(struct team_options){.shares = before});
     struct trainer_state state = trainer_start(bench.net);
     train(&bench, &state, &record);
-    ck_assert_int_eq(state.iteration, 21);
+    ck_assert_int_eq(state.iteration, record.stop);
     ck_succeeds(team_divide(bench.team, after));
     ck_assert_int_eq(team_share(bench.team, 0), 15);
     record.stop = 0;
@@ -283,9 +289,9 @@ START_TEST(team_on_a_device_with_little_memory_works_in_parts_and_learns_the_sam
     net_bench_close(&bench);
     (void)snprintf(limit, sizeof limit, "global_memory=%llu",
                    (unsigned long long)(part.total + whole.total) / 2);
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limit, 1), 0);
+    test_limits(limit);
     open_team(&bench, NULL, NULL);
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     ck_assert_int_lt(replica_micro_batch(bench.replica), 22);
     struct trainer_state state = trainer_start(bench.net);
     train(&bench, &state, &record);
@@ -323,9 +329,9 @@ START_TEST(team_that_is_divided_anew_tells_of_parts_when_they_are_news) {
     net_bench_close(&bench);
     (void)snprintf(limit, sizeof limit, "global_memory=%llu",
                    (unsigned long long)(2.1 * (double)part.total));
-    ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limit, 1), 0);
+    test_limits(limit);
     open_team(&bench, list_of("#,#"), NULL); /* two parts of each share */
-    ck_assert_int_eq(unsetenv("CLNET_DEVICE_LIMITS"), 0);
+    test_limits(NULL);
     ck_assert_int_eq(replica_micro_batch(bench.replica), 8);
     ck_assert_int_eq(parts_told(bench.team, large), 1);
     ck_assert_int_eq(parts_told(bench.team, near), 0);
@@ -337,7 +343,7 @@ END_TEST
 
 START_TEST(team_goes_on_from_what_another_number_of_devices_learnt) {
     struct net_bench pair, single;
-    struct record record = {.stop = 20};
+    struct record record = {.stop = iterations() * 2 / 5};
     open_team(&pair, list_of("#,#"), NULL);
     struct trainer_state state = trainer_start(pair.net);
     train(&pair, &state, &record);
@@ -437,5 +443,5 @@ int main(void) {
     tcase_add_test(tests, team_shares_the_parameters_of_its_first_replica);
     tcase_add_test(tests, team_with_a_loss_that_is_not_finite_says_where_and_updates_nothing);
     tcase_add_test(tests, team_that_is_larger_than_the_batch_is_refused);
-    return suite_run("team", tests);
+    return suite_run("train/team", tests);
 }

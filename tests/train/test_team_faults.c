@@ -1,5 +1,6 @@
 /* A team of which a device fails ends at once, and says which one it was. */
 #include "support/device.h"
+#include "support/limits.h"
 #include "support/net_bench.h"
 #include "support/suite.h"
 
@@ -68,10 +69,10 @@ static void open_devices(struct net_bench *bench, const char *text, const char *
     ck_succeeds(net_create(&bench->net, bench->config));
     for (int i = 0; i < 2; i += is_shared ? 2 : 1) {
         if (limited & 1 << i)
-            ck_assert_int_eq(setenv("CLNET_DEVICE_LIMITS", limits, 1), 0);
+            test_limits(limits);
         ck_succeeds(devices_open(&bench->devices[i], twice, is_shared ? 2 : 1,
                                  is_shared ? DEVICES_SHARE_CONTEXT : 0));
-        (void)unsetenv("CLNET_DEVICE_LIMITS");
+        test_limits(NULL);
     }
     bench->device = bench->devices[0];
 }
@@ -242,5 +243,5 @@ int main(void) {
     tcase_add_test(tests, team_that_cannot_be_divided_anew_keeps_its_shares);
     tcase_add_test(tests, team_is_not_made_when_one_device_has_too_little_memory);
     tcase_add_test(tests, team_keeps_the_message_of_the_first_failure_when_it_is_freed);
-    return suite_run("team_faults", tests);
+    return suite_run("train/team_faults", tests);
 }

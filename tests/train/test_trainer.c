@@ -472,5 +472,5 @@ int main(void) {
     tcase_add_test(tests, trainer_counts_a_batch_of_broken_pictures_and_makes_no_update);
     tcase_add_test(tests, trainer_names_a_broken_picture_once_however_often_it_tests);
     tcase_add_test(tests, trainer_asks_how_long_to_train);
-    return suite_run("trainer", tests);
+    return suite_run("train/trainer", tests);
 }
