@@ -60,14 +60,28 @@ struct layer {
     struct layer_plan plan;
 };
 
+/* What passes compute. */
+enum layer_result {
+    RESULT_OUTPUT,
+    RESULT_SLOPE,          /* dz, of a layer that has_slope */
+    RESULT_INPUT_GRADIENT, /* of input `which` */
+    RESULT_GRADIENT,       /* of parameter `which`, added to what was there */
+    RESULT_LOSS,
+    RESULT_RANK,
+    RESULTS,
+};
+
 /* What to compile for a target, by the layer type's own numbering; a spec without a file is not
  * needed. scratch_bytes are shared by all layers: nothing in them lasts beyond one call. The
- * choices are the ways to compute the passes that leave something open, and how they were tuned. */
+ * choices are the ways to compute the passes that leave something open, and how they were tuned. A
+ * way that rounds more coarsely than sums do has slack: the tolerance of a result's reference times
+ * 1 + slack is what it may be off. */
 struct layer_kernels {
     struct kernel_spec specs[LAYER_KERNELS_MAX];
     size_t scratch_bytes;
     struct choice choices[LAYER_CHOICES_MAX];
     int choice_count;
+    double slack[RESULTS];
 };
 
 /* The other devices, where they have parts of the same layers (layers/part.h). Each function is
@@ -124,16 +138,6 @@ struct layer_values {
     const float *truth;                           /* [N][K]: the numbers, or 1 for the label */
     uint32_t seed, iteration, index, first_sample;
     double gradient_scale;
-};
-
-/* What passes compute. */
-enum layer_result {
-    RESULT_OUTPUT,
-    RESULT_SLOPE,          /* dz, of a layer that has_slope */
-    RESULT_INPUT_GRADIENT, /* of input `which` */
-    RESULT_GRADIENT,       /* of parameter `which`, added to what was there */
-    RESULT_LOSS,
-    RESULT_RANK,
 };
 
 /* An element of one: (n, at) of an activation, `at` of a parameter, n of a loss or a rank. */

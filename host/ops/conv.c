@@ -42,20 +42,33 @@ static void add_reference(struct conv_specs *out, const struct conv *conv,
                                               (size_t)conv_c(conv), (size_t)conv->out.c);
 }
 
+/* The techniques worth trying for a pass, the one to take by default first. */
+static int list_techniques(const struct conv_technique *out[CONV_TECHNIQUES],
+                           const struct conv *conv, const struct target *target,
+                           enum conv_pass pass) {
+    const int is_winograd = conv_winograd_wins(conv, target, pass);
+    int count = 0;
+    if (target_prefers_tiles(target))
+        out[count++] = &conv_tiled;
+    out[count++] = is_winograd ? &conv_winograd : &conv_vector;
+    out[count++] = is_winograd ? &conv_vector : &conv_winograd;
+    return count;
+}
+
 /* Adds the kernels of a pass by the best technique that is known for it: by default the first one
  * that the device has room for. */
 static void add_pass(struct conv_specs *out, const struct conv *conv, const struct target *target,
                      enum conv_pass pass) {
     static const char *const passes[] = {"forward", "backward data", "backward weight"};
-    const struct conv_technique *const all[CONV_TECHNIQUES] = {&conv_tiled, &conv_vector};
-    const struct conv_technique *techniques[CONV_TECHNIQUES];
+    const struct conv_technique *listed[CONV_TECHNIQUES], *techniques[CONV_TECHNIQUES];
+    const int listed_count = list_techniques(listed, conv, target, pass);
     struct choice *ways = &out->choices[out->choice_count];
     struct kernel_spec problem = {0};
     int count = 0;
-    for (int i = target_prefers_tiles(target) ? 0 : 1; i < CONV_TECHNIQUES; i++) {
+    for (int i = 0; i < listed_count; i++) {
         ways[count] = (struct choice){.operation = "conv", .pass = passes[pass]};
-        if (all[i]->open(&ways[count], conv, target, pass))
-            techniques[count++] = all[i];
+        if (listed[i]->open(&ways[count], conv, target, pass))
+            techniques[count++] = listed[i];
     }
     define_problem(&problem, conv, target);
     const struct choice *taken = tuning_choose(ways, count, target, conv, &problem);

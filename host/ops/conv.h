@@ -14,8 +14,9 @@ struct conv {
 
 enum conv_pass { CONV_PASS_FORWARD, CONV_PASS_DATA, CONV_PASS_FILTER, CONV_PASSES };
 
-/* The pack kernels rearrange the filters into scratch memory, for the kernel that follows; where
- * there is one that adds splits, backward filter leaves its result there, in parts. */
+/* The pack kernels rearrange or transform the filters into scratch memory, for the kernel that
+ * follows, which may use what lies behind them; where there is one that adds splits, backward
+ * filter leaves its result in scratch memory, in parts. */
 enum {
     CONV_PACK_FORWARD,    /* w, scratch */
     CONV_FORWARD,         /* x, w or scratch, b, y */
@@ -26,7 +27,7 @@ enum {
     CONV_KERNELS,
 };
 
-enum { CONV_TECHNIQUES = 2, CONV_CHOICES = CONV_TECHNIQUES * CONV_PASSES };
+enum { CONV_TECHNIQUES = 3, CONV_CHOICES = CONV_TECHNIQUES * CONV_PASSES };
 
 /* A spec without a file is not needed. */
 struct conv_specs {
@@ -34,6 +35,7 @@ struct conv_specs {
     size_t scratch_bytes;
     struct choice choices[CONV_CHOICES]; /* of each pass, the ways to compute it */
     int choice_count;
+    double slack[CONV_PASSES]; /* of a pass's rounding, as layers/layer.h has it */
 };
 
 /* A way to compute the passes. */
@@ -53,6 +55,12 @@ extern const struct conv_technique conv_vector;
 
 /* Tiles in local memory, for GPUs: conv_tiled.cl. */
 extern const struct conv_technique conv_tiled;
+
+/* Minimal filtering, for windows of 3 x 3 and stride 1: conv_winograd.cl. */
+extern const struct conv_technique conv_winograd;
+
+/* Whether that is to be taken by default: where it was measured to be faster. */
+int conv_winograd_wins(const struct conv *conv, const struct target *target, enum conv_pass pass);
 
 /* The kernels for a target, by its technique and tunings. */
 struct conv_specs conv_specs(const struct conv *conv, const struct target *target, int needs_dx);

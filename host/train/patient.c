@@ -272,6 +272,7 @@ int patient_compare(struct comparison *out, struct patient *patient, struct arra
             break;
         struct result_index index = choose_index(patient, kind, shape, array->count, i);
         struct element want = patient->layer->type->reference(&patient->values, index);
+        want.tolerance *= 1 + patient->specs.slack[kind.result];
         out->worst =
             fmax(out->worst, element_excess(result_value(patient, array, shape, index), want));
         out->compared++;

@@ -1,0 +1,197 @@
+/* The Winograd technique of convolutions, for windows of 3 x 3 and stride 1: what conv_winograd.cl
+ * leaves open, what suits a device by default, and the kernels as they were tuned. */
+#include "ops/conv.h"
+
+static const char file[] = "conv_winograd.cl";
+
+/* ---- what is open ---- */
+
+enum { PATCH, PATCHES, VECTORS, BLOCK, BLOCKS, KNOBS };
+
+static const struct knob knobs[] = {
+    {"TUNE_PATCH", "results along a side of a patch", {2, 4}},
+    {"TUNE_PATCHES", "patches at a time", {1, 2, 3, 4, 6, 8}},
+    {"TUNE_VECTORS", "vectors of images held in registers", {1, 2, 4}},
+    {"TUNE_BLOCK",
+     "result channels held in registers",
+     {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24}},
+    {"TUNE_BLOCKS", "such blocks at a time", {1, 2, 3, 4, 6, 8, 12, 16, 32}},
+};
+
+enum {
+    /* Work-items for each compute unit and part of a tile, so that none waits long for the last. */
+    SLOTS_A_UNIT = 4,
+    /* Bytes of scratch memory for all of them. */
+    WORK_BYTES_MAX = 256 << 20,
+    /* Channels of a group from which on patches of 4 x 4 are allowed. They round more coarsely than
+     * direct kernels: in the middle of pictures results are off by up to 0.5 of what
+     * host/reference/element.h allows with 32 channels, by 0.4 with 192; patches of 2 x 2, and
+     * direct kernels, by 0.1 to 0.2. With few channels it would be more than is allowed. */
+    FINE_CHANNELS = 32,
+    /* Channels of a group from which on transforms are little beside the products. */
+    WINNING_CHANNELS = 64,
+};
+
+/* Lanes of a vector as a work-item has it: images run along the work-items where it has none. */
+static int lanes_of(const struct target *target) {
+    return target_has_vectors(target) ? target_vector(target) : 1;
+}
+
+static int blocks(int size, int block) {
+    return (size + block - 1) / block;
+}
+
+/* What a pass computes, and from what. */
+struct result {
+    int channels, height, width, sources;
+};
+
+static struct result result_of(const struct conv *conv, enum conv_pass pass) {
+    if (pass == CONV_PASS_FORWARD)
+        return (struct result){conv_k(conv), conv->out.h, conv->out.w, conv_c(conv)};
+    return (struct result){conv_c(conv), conv->in.h, conv->in.w, conv_k(conv)};
+}
+
+static int is_known_patch(const struct candidate *c) {
+    return c->values[PATCH] == 2 || c->values[PATCH] == 4;
+}
+
+static int allows_patch(const struct conv *conv, int patch) {
+    return patch == 2 || (conv_c(conv) >= FINE_CHANNELS && conv_k(conv) >= FINE_CHANNELS);
+}
+
+static int is_fine_enough(const struct candidate *c) {
+    return allows_patch(c->problem, c->values[PATCH]);
+}
+
+static int divides_tile(const struct candidate *c) {
+    return c->target->tiling.tile % (lanes_of(c->target) * c->values[VECTORS]) == 0;
+}
+
+static int fits_registers(const struct candidate *c) {
+    int64_t vectors = c->values[VECTORS];
+    return c->values[BLOCK] * vectors + vectors + 1 <= target_registers(c->target);
+}
+
+/* Scratch memory, in floats: the transformed filters, and a place for each slot behind them. */
+struct scratch {
+    int64_t filters, place, slots;
+};
+
+static struct scratch scratch_of(const struct conv *conv, const struct result *result,
+                                 const struct target *target, const int v[]) {
+    int64_t points = (int64_t)(v[PATCH] + 2) * (v[PATCH] + 2);
+    int64_t padded = (int64_t)blocks(result->channels, v[BLOCK]) * v[BLOCK];
+    int64_t patches = (int64_t)blocks(result->height, v[PATCH]) * blocks(result->width, v[PATCH]);
+    int64_t works = (patches + v[PATCHES] - 1) / v[PATCHES] * conv->groups * target->tiling.tiles;
+    int64_t most = SLOTS_A_UNIT * (int64_t)target->device.compute_units;
+    int64_t channels = result->sources + 1 + (int64_t)v[BLOCKS] * v[BLOCK];
+    return (struct scratch){
+        .filters = conv->groups * padded * points * result->sources,
+        .place = channels * points * v[PATCHES] * target->tiling.tile,
+        .slots = works < most ? works : most,
+    };
+}
+
+static int fits_memory(const struct candidate *c) {
+    const struct conv *conv = c->problem;
+    int64_t device = (int64_t)(c->target->device.allocation_max / 4);
+    int64_t most = device && device < WORK_BYTES_MAX ? device : WORK_BYTES_MAX;
+    for (int pass = CONV_PASS_FORWARD; pass <= CONV_PASS_DATA; pass++) {
+        struct result result = result_of(conv, (enum conv_pass)pass);
+        struct scratch scratch = scratch_of(conv, &result, c->target, c->values);
+        if (scratch.slots * scratch.place * (int64_t)sizeof(float) > most)
+            return 0;
+    }
+    return 1;
+}
+
+static const struct rule rules[] = {
+    {is_known_patch, "patches are of 2 x 2 or 4 x 4 results"},
+    {is_fine_enough, "of so few channels, patches of 4 x 4 are rounded too coarsely"},
+    {divides_tile, "so many images do not divide the tile"},
+    {fits_registers, "the sums do not fit the registers"},
+    {fits_memory, "what is transformed takes too much memory"},
+    {0},
+};
+
+static const struct space space = {file, knobs, KNOBS, rules};
+
+/* ---- what suits by default ---- */
+
+/* Multiplications of a channel by another, for patches of a size. */
+static int64_t multiplications(const struct result *result, int patch) {
+    return (int64_t)blocks(result->height, patch) * blocks(result->width, patch) * (patch + 2) *
+           (patch + 2);
+}
+
+static int open(struct choice *choice, const struct conv *conv, const struct target *target,
+                enum conv_pass pass) {
+    int *d = choice->defaults, *most = choice->most, lanes = lanes_of(target);
+    if (pass == CONV_PASS_FILTER || conv->size != 3 || conv->stride != 1)
+        return 0;
+    struct result result = result_of(conv, pass);
+    struct candidate chosen = {.target = target, .problem = conv, .values = d};
+    choice->space = &space;
+    d[PATCH] =
+        allows_patch(conv, 4) && multiplications(&result, 4) < multiplications(&result, 2) ? 4 : 2;
+    d[PATCHES] = d[VECTORS] = d[BLOCKS] = 1;
+    d[BLOCK] = 8;
+    if (target_has_vectors(target)) {
+        d[VECTORS] = target->tiling.tile >= 2 * lanes ? 2 : 1;
+        d[BLOCK] = (target_registers(target) >= 32 ? 24 : 12) / d[VECTORS];
+        d[BLOCKS] = 8;
+    }
+    most[PATCHES] = blocks(result.height, d[PATCH]) * blocks(result.width, d[PATCH]);
+    most[BLOCK] = result.channels;
+    most[BLOCKS] = blocks(result.channels, d[BLOCK]);
+    return tuning_refuse(&space, &chosen) == NULL;
+}
+
+/* ---- the kernels ---- */
+
+static void define(struct kernel_spec *spec, const struct target *target, const int values[],
+                   enum conv_pass pass, int64_t slots) {
+    kernel_define(spec, "PASS", pass + 1);
+    kernel_define(spec, "SLOTS", (long)slots);
+    kernel_define(spec, "TUNE_VECTOR", lanes_of(target));
+    tuning_define(spec, &space, values);
+}
+
+/* A patch of 4 x 4 is rounded as a whole: at the corner of a picture it is as coarse as in the
+ * middle, where the terms are more by this factor, while what is allowed goes by the terms. */
+static double slack_of(const struct conv *conv, enum conv_pass pass, int patch) {
+    int seen = 3 - (pass == CONV_PASS_FORWARD ? conv->padding : 2 - conv->padding);
+    return patch == 4 ? 9.0 / (seen * seen) - 1 : 0;
+}
+
+static void add(struct conv_specs *out, const struct conv *conv, const struct target *target,
+                enum conv_pass pass, const int v[]) {
+    const int is_data = pass == CONV_PASS_DATA;
+    const struct result result = result_of(conv, pass);
+    const struct scratch scratch = scratch_of(conv, &result, target, v);
+    struct kernel_spec *pack = &out->specs[is_data ? CONV_PACK_BACKWARD : CONV_PACK_FORWARD];
+    struct kernel_spec *spec = &out->specs[is_data ? CONV_BACKWARD_DATA : CONV_FORWARD];
+    *pack = kernel_spec(file, "conv_winograd_filters", (size_t)v[BLOCK], (size_t)result.sources,
+                        (size_t)conv->groups * (size_t)blocks(result.channels, v[BLOCK]));
+    *spec = kernel_spec(file, is_data ? "conv_backward_data" : "conv_forward",
+                        (size_t)(target->tiling.tile / (lanes_of(target) * v[VECTORS])),
+                        (size_t)scratch.slots, 1);
+    define(pack, target, v, pass, scratch.slots);
+    define(spec, target, v, pass, scratch.slots);
+    /* On a CPU one work-item is a work-group. */
+    spec->local[0] = spec->local[1] = spec->local[2] = target_has_vectors(target);
+    size_t bytes = (size_t)(scratch.filters + scratch.slots * scratch.place) * sizeof(float);
+    if (bytes > out->scratch_bytes)
+        out->scratch_bytes = bytes;
+    out->slack[pass] = slack_of(conv, pass, v[PATCH]);
+}
+
+const struct conv_technique conv_winograd = {open, add};
+
+int conv_winograd_wins(const struct conv *conv, const struct target *target, enum conv_pass pass) {
+    struct choice choice = {0};
+    return target->technique == TECHNIQUE_AUTO && target_has_vectors(target) &&
+           conv_c(conv) >= WINNING_CHANNELS && conv_k(conv) >= WINNING_CHANNELS &&
+           conv_winograd.open(&choice, conv, target, pass);
+}
