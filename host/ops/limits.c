@@ -100,10 +100,11 @@ static int measure_transfers(struct device_limits *limits, struct buffer *buffer
 }
 
 int device_limits_measure(struct device_limits *limits, struct device *device) {
-    /* Far larger than any cache, and than a small device's memory it must not be. */
+    /* Far larger than any cache, and than a small device has in one piece it must not be. */
     size_t bytes = (size_t)256 * MIB;
-    uint64_t memory = device_info(device)->global_memory;
-    while (bytes > MIB && bytes * 8 > memory)
+    const struct device_info *info = device_info(device);
+    while (bytes > MIB && (bytes * 8 > info->global_memory ||
+                           (info->allocation_max && bytes > info->allocation_max)))
         bytes /= 2;
     struct buffer *from = NULL, *to = NULL;
     double seconds = 0;
