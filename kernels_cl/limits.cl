@@ -8,10 +8,12 @@
 #endif
 
 /* 2 * TUNE_VECTOR * TUNE_CHAINS * ROUNDS operations a work-item. The factors come as arguments, so that
- * nothing can be computed beforehand; the sum is stored, so that nothing can be left out. */
+ * nothing can be computed beforehand; each lane of each work-item begins with a number of its own, so that none
+ * can be computed for several; the sum is stored, so that nothing can be left out. */
 WIDE_VECTORS kernel void limits_multiply_add(global floatv *out, float factor, float term) {
     floatv chain[TUNE_CHAINS];
-    UNROLL for (int i = 0; i < TUNE_CHAINS; i++) chain[i] = (floatv)(float)i;
+    UNROLL for (int i = 0; i < TUNE_CHAINS; i++) chain[i] =
+        CONVERT_FLOATV(LANES * TUNE_CHAINS + i) + (floatv)(float)get_global_id(0);
     const floatv a = (floatv)factor, b = (floatv)term;
     for (int round = 0; round < ROUNDS; round++) {
         UNROLL for (int i = 0; i < TUNE_CHAINS; i++) chain[i] = MAD(chain[i], a, b);

@@ -42,15 +42,18 @@ static floatv power(floatv scale) {
 #define POWER(scale) pow(scale, (floatv)(-BETA))
 #endif
 
-/* The ring holds what channels i - HALF .. i + HALF add to the window's sum. */
+/* A ring holds what channels i - HALF .. i + HALF add to the window's sum, or a value of each; RECENT
+ * is what was pushed for a channel some channels ago. */
 #if TUNE_SPAN == 1
-#define PUSH(channel, p, value)                                                                    \
+#define PUSH(ring, channel, p, value)                                                              \
     do {                                                                                           \
         UNROLL for (int j_ = 0; j_ < SIZE - 1; j_++) ring[j_][p] = ring[j_ + 1][p];                \
         ring[SIZE - 1][p] = value;                                                                 \
     } while (0)
+#define RECENT(ring, channel, ago, p) ring[SIZE - 1 - (ago)][p]
 #else
-#define PUSH(channel, p, value) ring[(channel) % SIZE][p] = value
+#define PUSH(ring, channel, p, value) ring[(channel) % SIZE][p] = value
+#define RECENT(ring, channel, ago, p) ring[((channel) - (ago)) % SIZE][p]
 #endif
 
 static floatv ring_sum(floatv ring[SIZE][TUNE_SPAN], int p) {
@@ -59,39 +62,48 @@ static floatv ring_sum(floatv ring[SIZE][TUNE_SPAN], int p) {
     return sum;
 }
 
-kernel void lrn_forward(global const floatv *x, global floatv *y, global floatv *scale) {
+kernel void lrn_forward(global const floatv *x, global floatv *y) {
     const int begin = get_global_id(0) * TUNE_SPAN, count = VECTORS(begin);
     const size_t first = (size_t)get_global_id(1) * C * CHANNEL + begin;
-    floatv ring[SIZE][TUNE_SPAN];
+    floatv squares[SIZE][TUNE_SPAN];
     for (int c = -HALF; c < C + HALF; c++) {
         for (int p = 0; p < count; p++) {
             const floatv ahead = c < C && c >= 0 ? x[first + c * CHANNEL + p] : (floatv)0.0f;
-            PUSH(c + HALF, p, ahead * ahead);
+            PUSH(squares, c + HALF, p, ahead * ahead);
         }
         const int i = c - HALF; /* the window around it is complete */
         for (int p = 0; i >= 0 && p < count; p++) {
             const size_t at = first + i * CHANNEL + p;
-            const floatv s = KAPPA + ALPHA * ring_sum(ring, p);
-            scale[at] = s;
-            y[at] = x[at] * POWER(s);
+            y[at] = x[at] * POWER(KAPPA + ALPHA * ring_sum(squares, p));
         }
     }
 }
 
-kernel void lrn_backward(global const floatv *x, global const floatv *y, global const floatv *scale,
-                         global const floatv *dy, global floatv *dx) {
+/* The sums of squares are those of forward, taken again: that costs less than to fetch them. */
+kernel void lrn_backward(global const floatv *x, global const floatv *dy, global floatv *dx) {
     const int begin = get_global_id(0) * TUNE_SPAN, count = VECTORS(begin);
     const size_t first = (size_t)get_global_id(1) * C * CHANNEL + begin;
-    floatv ring[SIZE][TUNE_SPAN];
-    for (int c = -HALF; c < C + HALF; c++) {
+    floatv squares[SIZE][TUNE_SPAN], own[SIZE][TUNE_SPAN], terms[SIZE][TUNE_SPAN];
+    for (int c = -HALF; c < C + 2 * HALF; c++) {
         for (int p = 0; p < count; p++) {
-            const size_t at = first + c * CHANNEL + p;
-            PUSH(c + HALF, p, c < C && c >= 0 ? dy[at] * y[at] / scale[at] : (floatv)0.0f);
+            const floatv ahead = c < C && c >= 0 ? x[first + c * CHANNEL + p] : (floatv)0.0f;
+            PUSH(squares, c + HALF, p, ahead * ahead);
         }
-        const int i = c - HALF;
+        const int j = c - HALF, i = j - HALF;
+        for (int p = 0; p < count; p++) {
+            floatv kept = (floatv)0.0f, term = (floatv)0.0f;
+            if (j >= 0 && j < C) {
+                const size_t at = first + j * CHANNEL + p;
+                const floatv scale = KAPPA + ALPHA * ring_sum(squares, p);
+                kept = dy[at] * POWER(scale);
+                term = kept * x[at] / scale;
+            }
+            PUSH(own, c + HALF, p, kept);
+            PUSH(terms, c + HALF, p, term);
+        }
         for (int p = 0; i >= 0 && p < count; p++) {
             const size_t at = first + i * CHANNEL + p;
-            dx[at] = dy[at] * POWER(scale[at]) - 2.0f * ALPHA * BETA * x[at] * ring_sum(ring, p);
+            dx[at] = RECENT(own, c + HALF, HALF, p) - 2.0f * ALPHA * BETA * x[at] * ring_sum(terms, p);
         }
     }
 }

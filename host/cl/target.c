@@ -20,12 +20,15 @@ int target_prefers_tiles(const struct target *target) {
            (target->technique == TECHNIQUE_AUTO && !target->device.is_cpu);
 }
 
-int target_vector(const struct target *target) {
+int target_flat_vector(const struct target *target) {
     if (target->technique == TECHNIQUE_REFERENCE)
         return 1;
     /* A GPU's lanes are its work-items; four floats are one of its widest accesses. */
-    int width = target->device.is_cpu ? least(target->device.vector_width, 16) : 4;
-    return power_of_two_below(least(width, target->tiling.tile));
+    return power_of_two_below(target->device.is_cpu ? least(target->device.vector_width, 16) : 4);
+}
+
+int target_vector(const struct target *target) {
+    return power_of_two_below(least(target_flat_vector(target), target->tiling.tile));
 }
 
 int target_registers(const struct target *target) {

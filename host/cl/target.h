@@ -35,6 +35,9 @@ int target_prefers_tiles(const struct target *target);
  * tile; 1 for the reference. */
 int target_vector(const struct target *target);
 
+/* The same for what lies in no tiles: parameters, matrices. */
+int target_flat_vector(const struct target *target);
+
 /* Registers that hold a vector of floats: how large a register tile may be. */
 int target_registers(const struct target *target);
 

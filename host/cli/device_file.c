@@ -1,6 +1,7 @@
 #include "cli/device_file.h"
 
 #include "base/error.h"
+#include "cl/quirks.h"
 #include "config/config.h"
 
 /* As the file says it. */
@@ -67,6 +68,7 @@ static void fill(struct device_file *out, const struct description *d) {
     };
     (void)snprintf(out->info.name, sizeof out->info.name, "%s", d->name);
     (void)snprintf(out->info.platform, sizeof out->info.platform, "%s", d->platform);
+    out->info.quirks = quirks_find(&out->info);
 }
 
 static int bind(struct device_file *out, const struct config *config) {

@@ -26,9 +26,7 @@ static int infer(struct layer *layer) {
         return error_set(ERROR_INPUT,
                          "size: %d is even; a window reaches equally far to both sides", lrn->size);
     layer->plan.output = layer->inputs[0];
-    layer->plan.keep_bytes = (size_t)shape_elements(layer->inputs[0]) * sizeof(float);
     layer->plan.backward_reads_input = 1;
-    layer->plan.backward_reads_output = 1;
     return 0;
 }
 
@@ -64,20 +62,19 @@ static void kernels(const struct layer *layer, const struct target *target, int 
         kernel_define_float(&spec, "ALPHA", lrn->alpha);
         kernel_define_float(&spec, "BETA", lrn->beta);
         kernel_define(&spec, "BETA_IS_3_4", lrn->beta == 0.75);
-        kernel_work(&spec, passes[i], 0, (i == FORWARD ? 3 : 5) * layer_bytes(target, shape));
+        kernel_work(&spec, passes[i], 0, (i == FORWARD ? 2 : 3) * layer_bytes(target, shape));
         out->specs[i] = spec;
     }
 }
 
 static int forward(const struct layer_run *run) {
-    return LAUNCH(run->kernels[FORWARD], BUFFER(run->x[0]), BUFFER(run->y), BUFFER(run->keep));
+    return LAUNCH(run->kernels[FORWARD], BUFFER(run->x[0]), BUFFER(run->y));
 }
 
 static int backward(const struct layer_run *run) {
     if (!run->dx[0])
         return 0;
-    return LAUNCH(run->kernels[BACKWARD], BUFFER(run->x[0]), BUFFER(run->y), BUFFER(run->keep),
-                  BUFFER(run->dy), BUFFER(run->dx[0]));
+    return LAUNCH(run->kernels[BACKWARD], BUFFER(run->x[0]), BUFFER(run->dy), BUFFER(run->dx[0]));
 }
 
 static struct element reference(const struct layer_values *values, struct result_index i) {

@@ -4,26 +4,54 @@
 #include "cl/blas.h"
 #include "ops/gemm_tiled.h"
 
-/* Whether the vector kernels can run a product: one index must be made of whole vectors. */
-static int fits_vectors(const struct gemm *gemm, int vector) {
+/* A product with one column is its own transpose: C' = B' A', of one row. Then the one image of a
+ * batch, too, has an index that is made of whole vectors. Returns whether a and b change places. */
+static int turn_column(struct gemm *gemm) {
+    if (gemm->n != 1 || gemm->batch != 1 || gemm->transpose_b)
+        return 0;
+    gemm->n = gemm->m;
+    gemm->m = 1;
+    gemm->transpose_b = !gemm->transpose_a;
+    gemm->transpose_a = 0;
+    gemm->stride_a = gemm->stride_b = gemm->stride_c = 0;
+    return 1;
+}
+
+/* The widest vector that so many floats are made of. */
+static int widest_vector(int floats, const struct target *target) {
+    int vector = target_flat_vector(target);
+    while (vector > 1 && floats % vector != 0)
+        vector /= 2;
+    return vector;
+}
+
+/* Whether lanes are to be terms of the sum: where B lies so, and its columns make no such vectors,
+ * or turning it around would cost as much as the product. */
+static int sums_lanes(const struct gemm *gemm, const struct target *target) {
+    return gemm->transpose_b &&
+           (gemm->m == 1 || widest_vector(gemm->n, target) < widest_vector(gemm->k, target));
+}
+
+/* Whether the vector kernels know such a product. */
+static int fits_vectors(const struct gemm *gemm) {
+    int has_one_c = gemm->stride_c == 0 || gemm->batch == 1;
     if (gemm->transpose_b)
-        return (gemm->k % vector == 0 || gemm->n % vector == 0) && !gemm->transpose_a &&
-               gemm->stride_c == 0;
-    int members_follow =
-        gemm->stride_c || gemm->batch == 1 || gemm->stride_b == (long)gemm->k * gemm->n;
-    return gemm->n % vector == 0 && members_follow;
+        return !gemm->transpose_a && has_one_c;
+    return !has_one_c || gemm->batch == 1 || gemm->stride_b == (long)gemm->k * gemm->n;
 }
 
 enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *target) {
+    struct gemm turned = *gemm;
+    struct tile tile;
+    (void)turn_column(&turned);
     if (target->technique == TECHNIQUE_REFERENCE)
         return GEMM_REFERENCE;
     /* CLBlast knows many GPUs; ours has to be asked for until it was measured on one. */
-    struct tile tile;
-    if (target->technique == TECHNIQUE_TILED && gemm_tiled_choose(&tile, gemm, target))
+    if (target->technique == TECHNIQUE_TILED && gemm_tiled_choose(&tile, &turned, target))
         return GEMM_TILED;
     if (target->technique == TECHNIQUE_AUTO && !target_has_vectors(target))
         return GEMM_CLBLAST;
-    return fits_vectors(gemm, target_vector(target)) ? GEMM_VECTOR : GEMM_REFERENCE;
+    return fits_vectors(&turned) ? GEMM_VECTOR : GEMM_REFERENCE;
 }
 
 static size_t blocks(int size, int block) {
@@ -47,42 +75,61 @@ static int clamp(int value, int least, int most) {
     return value < least ? least : value > most ? most : value;
 }
 
-/* Floats of a strip of columns that runs along the lanes. */
-static int strip_width(const struct gemm *gemm, const struct target *target) {
-    int vector = target_vector(target);
-    return gemm->n % (2 * vector) == 0 ? 2 * vector : vector;
+static int accumulators_of(const struct target *target) {
+    return target_registers(target) >= 32 ? 24 : 12;
+}
+
+/* Vectors of a strip of columns: two, and more where there are too few rows to fill the registers.
+ */
+static int strip_vectors(const struct gemm *gemm, const struct target *target) {
+    int vector = widest_vector(gemm->n, target), vectors = 16;
+    while (vectors > 2 && vectors * gemm->m > accumulators_of(target))
+        vectors /= 2;
+    while (vectors > 1 && gemm->n % (vectors * vector) != 0)
+        vectors /= 2;
+    return vectors;
+}
+
+/* On a CPU one work-item is a work-group. */
+static void set_local(struct kernel_spec *spec, const struct target *target) {
+    if (target_has_vectors(target))
+        spec->local[0] = spec->local[1] = spec->local[2] = 1;
 }
 
 /* Columns run along the lanes; B lies in strips of them, or as it is. */
 static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct target *target,
                                        int is_in_strips) {
-    int width = strip_width(gemm, target), vectors = width / target_vector(target);
-    int rows = (target_registers(target) >= 32 ? 24 : 12) / vectors;
+    int vector = widest_vector(gemm->n, target), vectors = strip_vectors(gemm, target);
+    int width = vector * vectors, strips = gemm->n / width;
+    int rows = clamp(accumulators_of(target) / vectors, 1, gemm->m);
     int terms = gemm->stride_c ? gemm->k : gemm->k * gemm->batch;
-    int depth = clamp(terms, 1, 32), panel = rows, columns = 1;
+    int depth = clamp(terms, 1, 32), panel = 1, columns = 1; /* panel: blocks of rows */
     if (target_has_vectors(target)) {
         /* A strip of B stays in the nearest cache, while rows pass by from the second one: there a
          * tenth of it holds the copy of A, and a sixteenth strips, which pass by each block of
-         * rows. */
-        int near = (int)target_cache(target, 1) / 10 * 7, second = (int)target_cache(target, 2);
-        int term = width * (int)sizeof(float);
+         * rows. And there is work for all units. (The copy lies on the stack of a CPU's thread,
+         * which second caches that cores share must not fill.) */
+        int near = (int)target_cache(target, 1) / 10 * 7,
+            second = clamp((int)target_cache(target, 2), 0, 4 << 20);
+        int term = width * (int)sizeof(float),
+            items = 4 * clamp(target->device.compute_units, 1, 4096);
+        int row_blocks = (int)blocks(gemm->m, rows);
         depth = clamp(terms, 1, clamp(near / term / 64 * 64, 64, 512));
-        panel = clamp(second / 10 / (depth * (int)sizeof(float)) / rows, 1,
-                      (int)blocks(gemm->m, rows)) *
-                rows;
-        columns = clamp(second / 16 / (depth * term), 1, gemm->n / width);
+        panel = second / 10 / ((depth + 16) * rows * (int)sizeof(float));
+        columns = clamp(second / 16 / (depth * term), 1, clamp(strips / 8, 1, strips));
+        int strip_items = (int)blocks(strips, columns);
+        panel =
+            clamp(panel, 1, clamp((int)((int64_t)row_blocks * strip_items / items), 1, row_blocks));
     }
-    struct kernel_spec spec =
-        kernel_spec("gemm_vector.cl", "gemm_lanes_n", blocks(gemm->n / width, columns),
-                    blocks(gemm->m, panel), 1);
-    if (target_has_vectors(target))
-        spec.local[0] = spec.local[1] = spec.local[2] = 1;
+    struct kernel_spec spec = kernel_spec("gemm_vector.cl", "gemm_lanes_n", blocks(strips, columns),
+                                          blocks(gemm->m, panel * rows), 1);
+    set_local(&spec, target);
     define_problem(&spec, gemm);
-    kernel_define(&spec, "TUNE_VECTOR", target_vector(target));
+    kernel_define(&spec, "TUNE_VECTOR", vector);
     kernel_define(&spec, "TUNE_VECTORS", vectors);
     kernel_define(&spec, "TUNE_ROWS", rows);
     kernel_define(&spec, "TUNE_COLUMNS", columns);
-    kernel_define(&spec, "TUNE_PANEL", panel);
+    kernel_define(&spec, "TUNE_PANEL", (long)panel * rows);
     kernel_define(&spec, "TUNE_DEPTH", depth);
     kernel_define(&spec, "TUNE_STRIPS", is_in_strips);
     return spec;
@@ -91,13 +138,12 @@ static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct tar
 /* The terms of the sum run along the lanes. */
 static struct kernel_spec lanes_sum_spec(const struct gemm *gemm, const struct target *target) {
     int many = target_registers(target) >= 32;
-    int rows = many ? 6 : 4, columns = many ? 4 : 3;
+    int rows = clamp(many ? 6 : 4, 1, gemm->m), columns = gemm->m == 1 ? 8 : many ? 4 : 3;
     struct kernel_spec spec = kernel_spec("gemm_vector.cl", "gemm_lanes_sum",
                                           blocks(gemm->n, columns), blocks(gemm->m, rows), 1);
-    if (target_has_vectors(target))
-        spec.local[0] = spec.local[1] = spec.local[2] = 1;
+    set_local(&spec, target);
     define_problem(&spec, gemm);
-    kernel_define(&spec, "TUNE_VECTOR", target_vector(target));
+    kernel_define(&spec, "TUNE_VECTOR", widest_vector(gemm->k, target));
     kernel_define(&spec, "TUNE_ROWS", rows);
     kernel_define(&spec, "TUNE_COLUMNS", columns);
     return spec;
@@ -106,15 +152,14 @@ static struct kernel_spec lanes_sum_spec(const struct gemm *gemm, const struct t
 /* B' turned around once is worth it: it is small beside what the product computes, and then no
  * lanes need summing. */
 static struct gemm_specs turned_specs(const struct gemm *gemm, const struct target *target) {
-    int width = strip_width(gemm, target), vector = target_vector(target);
-    struct gemm_specs specs = {.transpose =
-                                   kernel_spec("gemm_vector.cl", "gemm_transpose",
-                                               (size_t)(gemm->n / width), (size_t)gemm->batch, 1)};
+    int vector = widest_vector(gemm->n, target), vectors = strip_vectors(gemm, target);
+    struct gemm_specs specs = {.transpose = kernel_spec("gemm_vector.cl", "gemm_transpose",
+                                                        (size_t)(gemm->n / (vector * vectors)),
+                                                        (size_t)gemm->batch, 1)};
     define_problem(&specs.transpose, gemm);
     kernel_define(&specs.transpose, "TUNE_VECTOR", vector);
-    kernel_define(&specs.transpose, "TUNE_VECTORS", width / vector);
-    if (target_has_vectors(target))
-        specs.transpose.local[0] = specs.transpose.local[1] = specs.transpose.local[2] = 1;
+    kernel_define(&specs.transpose, "TUNE_VECTORS", vectors);
+    set_local(&specs.transpose, target);
     struct gemm turned = *gemm;
     turned.transpose_b = 0;
     turned.stride_b = (long)gemm->n * gemm->k;
@@ -126,6 +171,9 @@ static struct gemm_specs turned_specs(const struct gemm *gemm, const struct targ
 struct gemm_specs gemm_specs(const struct gemm *gemm, const struct target *target,
                              enum gemm_provider provider) {
     struct gemm_specs specs = {0};
+    struct gemm turned = *gemm;
+    (void)turn_column(&turned);
+    gemm = &turned;
     if (provider == GEMM_CLBLAST)
         return specs;
     if (provider == GEMM_REFERENCE) {
@@ -139,10 +187,10 @@ struct gemm_specs gemm_specs(const struct gemm *gemm, const struct target *targe
         define_problem(&specs.product, gemm);
     } else if (!gemm->transpose_b) {
         specs.product = lanes_n_spec(gemm, target, 0);
-    } else if (gemm->n % target_vector(target) == 0) {
-        specs = turned_specs(gemm, target);
-    } else {
+    } else if (sums_lanes(gemm, target)) {
         specs.product = lanes_sum_spec(gemm, target);
+    } else {
+        specs = turned_specs(gemm, target);
     }
     return specs;
 }
@@ -162,8 +210,14 @@ static int run_blas(const struct gemm *gemm, struct device *device, const struct
 int gemm_run(const struct gemm *gemm, struct device *device, struct kernel *product,
              struct kernel *transpose, const struct buffer *a, const struct buffer *b,
              struct buffer *c, struct buffer *scratch) {
+    struct gemm turned = *gemm;
+    if (turn_column(&turned)) {
+        const struct buffer *swap = a;
+        a = b;
+        b = swap;
+    }
     if (!product)
-        return run_blas(gemm, device, a, b, c);
+        return run_blas(&turned, device, a, b, c);
     if (transpose) {
         TRY(LAUNCH(transpose, BUFFER(b), BUFFER(scratch)));
         b = scratch;

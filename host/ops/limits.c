@@ -28,8 +28,9 @@ static struct target elementwise_target(const struct device_info *device) {
 
 struct kernel_spec limits_multiply_add_spec(const struct device_info *device) {
     struct target target = elementwise_target(device);
-    int vector = target_vector(&target), chains = target_registers(&target) >= 32 ? 24 : 12;
-    int has_vectors = target_has_vectors(&target);
+    int vector = target_vector(&target), has_vectors = target_has_vectors(&target);
+    /* On a GPU other work-items hide latency too, if their registers leave room for them. */
+    int chains = !has_vectors ? 8 : target_registers(&target) >= 32 ? 24 : 12;
     int rounds = has_vectors ? ROUNDS : ROUNDS / 16;
     size_t items = (has_vectors ? 8 : 4096) * (size_t)device->compute_units;
     struct kernel_spec spec = kernel_spec("limits.cl", "limits_multiply_add", items, 1, 1);

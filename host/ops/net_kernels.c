@@ -53,7 +53,7 @@ struct kernel_spec sum_spec(const struct target *target, size_t floats, int rank
 }
 
 struct kernel_spec solver_spec(const struct target *target, size_t floats, int block) {
-    int vector = target_vector(target);
+    int vector = target_flat_vector(target);
     struct kernel_spec spec =
         kernel_spec("solver.cl", "solver_update", floats / (size_t)vector, 1, 1);
     kernel_define(&spec, "T", TILE_MAX);

@@ -152,6 +152,15 @@ START_TEST(kernels_take_no_argument_whose_size_differs_among_devices) {
 }
 END_TEST
 
+START_TEST(kernels_need_no_extension) {
+    static const char *const words[] = {"double", "half", "cl_khr_", "get_sub_group"};
+    for (const struct kernel_source *source = kernel_sources; source->name; source++) {
+        for (int i = 0; i < 4; i++)
+            ck_assert_msg(!strstr(source->text, words[i]), "%s says %s", source->name, words[i]);
+    }
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("quirks");
     tcase_set_timeout(tests, 0);
@@ -164,5 +173,6 @@ int main(void) {
     tcase_add_test(tests, quirk_of_a_simulator_has_tests_take_small_shapes);
     tcase_add_test(tests, quirk_of_slow_launches_has_tests_train_for_fewer_iterations);
     tcase_add_test(tests, kernels_take_no_argument_whose_size_differs_among_devices);
+    tcase_add_test(tests, kernels_need_no_extension);
     return suite_run("cl/quirks", tests);
 }

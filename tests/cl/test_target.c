@@ -28,6 +28,27 @@ START_TEST(target_vector_is_four_on_a_gpu_whatever_it_says) {
 }
 END_TEST
 
+START_TEST(target_flat_vector_is_that_of_the_greatest_tile) {
+    for (int tile = 1; tile <= TILE_MAX; tile *= 2) {
+        struct target cpu = make(1, 16, tile, TECHNIQUE_AUTO), gpu = make(0, 1, tile, 0);
+        struct target plain = make(1, 16, tile, TECHNIQUE_REFERENCE);
+        ck_assert_int_eq(target_flat_vector(&cpu), 16);
+        ck_assert_int_eq(target_flat_vector(&gpu), 4);
+        ck_assert_int_eq(target_flat_vector(&plain), 1);
+    }
+}
+END_TEST
+
+START_TEST(target_cache_is_small_where_it_is_unknown) {
+    struct target target = make(1, 16, 32, TECHNIQUE_AUTO);
+    ck_assert_uint_eq(target_cache(&target, 1), 32768);
+    ck_assert_uint_eq(target_cache(&target, 2), 262144);
+    target.device.cache[1] = 2097152;
+    ck_assert_uint_eq(target_cache(&target, 1), 32768);
+    ck_assert_uint_eq(target_cache(&target, 2), 2097152);
+}
+END_TEST
+
 START_TEST(target_vector_is_at_most_the_tile) {
     for (int tile = 1; tile <= TILE_MAX; tile *= 2) {
         struct target cpu = make(1, 16, tile, TECHNIQUE_AUTO), gpu = make(0, 1, tile, 0);
@@ -86,6 +107,8 @@ int main(void) {
     TCase *tests = tcase_create("target");
     tcase_add_test(tests, target_vector_is_the_cpus_own_up_to_16);
     tcase_add_test(tests, target_vector_is_four_on_a_gpu_whatever_it_says);
+    tcase_add_test(tests, target_flat_vector_is_that_of_the_greatest_tile);
+    tcase_add_test(tests, target_cache_is_small_where_it_is_unknown);
     tcase_add_test(tests, target_vector_is_at_most_the_tile);
     tcase_add_test(tests, target_vector_is_at_least_one);
     tcase_add_test(tests, target_vector_of_the_reference_is_one);

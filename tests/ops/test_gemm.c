@@ -23,7 +23,11 @@ static const struct gemm_size sizes[] = {
     {1, 1, 1, 1, 0},
     {7, 3, 2, 3, 0},
     {13, 9, 8, 2, 0},
-    {5, 530, 32, 2, 1}, /* more terms than are summed at a time */
+    /* one image: its vectors are of outputs or inputs */
+    {19, 34, 1, 1, 0},
+    {64, 272, 1, 1, 0},
+    /* more terms than are summed at a time */
+    {5, 530, 32, 2, 1},
 };
 
 enum { SIZES = sizeof sizes / sizeof *sizes };
@@ -203,22 +207,22 @@ START_TEST(gemm_sums_the_batch_into_one_product_in_every_form) {
 }
 END_TEST
 
-START_TEST(gemm_provider_is_the_reference_where_no_vector_fits) {
+START_TEST(gemm_provider_is_the_reference_where_no_form_fits) {
     struct target target = target_of(TECHNIQUE_VECTOR, 8);
     target.device.is_cpu = 1;
     target.device.vector_width = 8;
-    struct gemm odd = {.m = 4, .n = 7, .k = 8, .batch = 1};
-    ck_assert_int_eq(gemm_provider(&odd, &target), GEMM_REFERENCE);
-    struct gemm even = {.m = 4, .n = 16, .k = 7, .batch = 1};
-    ck_assert_int_eq(gemm_provider(&even, &target), GEMM_VECTOR);
-    even.transpose_b = 1; /* B can be turned around */
-    ck_assert_int_eq(gemm_provider(&even, &target), GEMM_VECTOR);
-    even.n = 15; /* now the sum would have to run along the lanes */
-    ck_assert_int_eq(gemm_provider(&even, &target), GEMM_REFERENCE);
-    even.k = 24;
-    ck_assert_int_eq(gemm_provider(&even, &target), GEMM_VECTOR);
-    even.stride_c = 60; /* those forms sum into one C */
-    ck_assert_int_eq(gemm_provider(&even, &target), GEMM_REFERENCE);
+    struct gemm gemm = {.m = 4, .n = 7, .k = 8, .batch = 3, .stride_b = 56, .stride_c = 28};
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
+    gemm.transpose_b = 1; /* such products are of one C */
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_REFERENCE);
+    gemm.stride_c = 0;
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
+    gemm.transpose_a = 1; /* not both */
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_REFERENCE);
+    gemm.transpose_b = 0;
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
+    gemm.stride_b = 60; /* members that do not follow each other make no one sum */
+    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_REFERENCE);
 }
 END_TEST
 
@@ -360,7 +364,7 @@ int main(void) {
     tcase_add_loop_test(tests, gemm_matches_reference_in_every_form_of_a_connected_layer, 0, SIZES);
     tcase_add_test(tests, gemm_of_clblast_matches_reference_in_every_form_of_a_connected_layer);
     tcase_add_test(tests, gemm_sums_the_batch_into_one_product_in_every_form);
-    tcase_add_test(tests, gemm_provider_is_the_reference_where_no_vector_fits);
+    tcase_add_test(tests, gemm_provider_is_the_reference_where_no_form_fits);
     tcase_add_test(tests, gemm_provider_follows_technique_and_device);
     tcase_add_test(tests, gemm_provider_is_tiled_where_the_device_and_the_batch_allow_it);
     tcase_add_loop_test(tests, gemm_gives_the_same_with_every_tile, 0, TILES);
