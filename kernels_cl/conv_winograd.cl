@@ -1,5 +1,8 @@
-/* Convolution of 3 x 3 windows with stride 1 by minimal filtering: Winograd's F(m x m, 3 x 3), with the matrices
- * of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015, arXiv 1509.09308).
+/* Convolution of 3 x 3 windows with stride 1 by minimal filtering: Winograd's F(m x m, 3 x 3), as in Lavin and
+ * Gray, "Fast Algorithms for Convolutional Neural Networks" (2015, arXiv 1509.09308). For m = 2 the matrices are
+ * theirs. For m = 4 they come by the same construction from the points 0, +-1/sqrt 2, +-sqrt 2 and infinity, where
+ * theirs are 0, +-1, +-2 and infinity: that halves the rounding (192 channels, uniform data: 21 units of 2^-24 of
+ * the results' root mean square in place of 45; m = 2 has 8).
  *
  * Layout as in conv_reference.cl. A patch of m x m results needs m + 2 x m + 2 of the source. Filters g and
  * patches d of the source are transformed to POINTS = (m + 2)^2 numbers each, U = G g G' and V = B' d B; each point
@@ -9,7 +12,8 @@
  *
  * Filters are transformed first, into scratch memory:
  *
- *   U [GROUPS][TUNE_BLOCKS at a time][POINTS][blocks][source channels][TUNE_BLOCK], the rest of the last block zero
+ *   U [GROUPS][times][POINTS][blocks of one time, see below][source channels][TUNE_BLOCK], the rest of the last
+ *   block zero
  *
  * A work-item has a place in scratch memory behind them, and takes every SLOTS-th work: a tile of images, a
  * group and TUNE_PATCHES patches. It keeps V of all their source channels, which should fit the second cache,
@@ -20,7 +24,7 @@
  *   V [POINTS][source channels, and one to spare][TUNE_PATCHES][TUNE_VECTORS]
  *   M [TUNE_PATCHES][TUNE_BLOCKS][POINTS][TUNE_BLOCK][TUNE_VECTORS]
  *
- *   TUNE_PATCH                m: 2 or 4, which rounds more coarsely
+ *   TUNE_PATCH                m: 2, or 4, which rounds more coarsely
  *   TUNE_PATCHES, TUNE_VECTORS, TUNE_BLOCK, TUNE_BLOCKS   as above
  *   SLOTS                     work-items for each TUNE_VECTORS x TUNE_VECTOR images of a tile
  *   PASS                      1 forward, 2 backward data
@@ -76,7 +80,7 @@
 #define BLOCKS UP(RESULTS, TUNE_BLOCK)
 #define PANEL (SOURCES * TUNE_BLOCK)
 
-/* Where U of a block and point begins, and how many blocks there are at a time, from the first one on. */
+/* How many blocks are taken at a time, from the first one on, and where U of one of them begins. */
 #define BLOCKS_FROM(first) min(TUNE_BLOCKS, BLOCKS - (first))
 #define FILTERS_AT(g, first, block, point)                                                         \
     ((((size_t)(g)*BLOCKS + (first)) * POINTS + (point)*BLOCKS_FROM(first) + (block)) * PANEL)

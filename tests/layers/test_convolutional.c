@@ -477,6 +477,25 @@ START_TEST(conv_by_patches_is_taken_where_it_wins) {
 }
 END_TEST
 
+/* Of a corner's pixel a window of 3 x 3 with padding 1 sums 4 of 9 taps, with padding 2 one; the
+ * padding of backward data is what is missing to 2. */
+START_TEST(conv_by_patches_of_4_by_4_has_slack_at_the_corners_of_pictures_alone) {
+    const struct target target = {.tiling = tiling_for_batch(128),
+                                  .device = {.is_cpu = 1, .vector_width = 16, .compute_units = 2}};
+    const double forward[] = {0, 1.25, 8};
+    for (int padding = 0; padding < 3; padding++) {
+        struct conv conv = conv_of(64, 64, 3, 1);
+        struct conv_specs specs;
+        conv.padding = padding;
+        conv.out.h = conv.out.w = 11 + 2 * padding;
+        specs = conv_specs(&conv, &target, 1);
+        ck_assert_double_eq(specs.slack[CONV_PASS_FORWARD], forward[padding]);
+        ck_assert_double_eq(specs.slack[CONV_PASS_DATA], forward[2 - padding]);
+        ck_assert_double_eq(specs.slack[CONV_PASS_FILTER], 0);
+    }
+}
+END_TEST
+
 /* Neither where they would round too coarsely, nor where the device has no room. */
 START_TEST(conv_by_patches_of_4_by_4_is_refused_for_few_channels_and_on_small_devices) {
     struct target target = {.tiling = tiling_for_batch(128),
@@ -650,6 +669,7 @@ int main(void) {
     tcase_add_loop_test(tests, conv_gives_the_same_by_patches_of_4_by_4, 0, PATCHES);
     tcase_add_test(tests, conv_by_patches_is_for_3_by_3_windows_of_stride_1);
     tcase_add_test(tests, conv_by_patches_is_taken_where_it_wins);
+    tcase_add_test(tests, conv_by_patches_of_4_by_4_has_slack_at_the_corners_of_pictures_alone);
     tcase_add_test(tests,
                    conv_by_patches_of_4_by_4_is_refused_for_few_channels_and_on_small_devices);
     tcase_add_loop_test(tests, conv_gives_the_same_with_every_tile, 0, TILES);
