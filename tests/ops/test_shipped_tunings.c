@@ -52,20 +52,18 @@ static const char *check_on(const struct tuning *row, const struct device_info *
         .device = *kind,
         .tunings = tunings};
     const struct conv_specs specs = conv_specs(&conv, &target, 1);
-    const char *why = "there is no such kernel or problem";
+    const char *why = "there is no such kernel or problem", *refused = NULL;
     for (int i = 0; i < specs.choice_count && why; i++) {
         const struct choice *choice = &specs.choices[i];
         if (!tunings_find(tunings, choice))
             continue;
-        if (choice->refused)
-            why = choice->refused;
-        else
-            why = choice->is_taken && choice->origin == row->origin
-                      ? NULL
-                      : "no way to compute this is in that file";
+        why = choice->is_taken && choice->origin == row->origin
+                  ? NULL
+                  : "no way to compute this is in that file";
+        refused = choice->refused ? choice->refused : refused;
     }
     tunings_free(tunings);
-    return why;
+    return why && refused ? refused : why;
 }
 
 /* NULL, or why there can be no device where the row is of use. */
