@@ -80,7 +80,7 @@ kernel void lrn_forward(global const floatv *x, global floatv *y) {
 }
 
 /* The sums of squares are those of forward, taken again: that costs less than to fetch them. */
-kernel void lrn_backward(global const floatv *x, global const floatv *dy, global floatv *dx) {
+MANY_REGISTERS kernel void lrn_backward(global const floatv *x, global const floatv *dy, global floatv *dx) {
     const int begin = get_global_id(0) * TUNE_SPAN, count = VECTORS(begin);
     const size_t first = (size_t)get_global_id(1) * C * CHANNEL + begin;
     floatv squares[SIZE][TUNE_SPAN], own[SIZE][TUNE_SPAN], terms[SIZE][TUNE_SPAN];
