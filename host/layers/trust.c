@@ -40,9 +40,8 @@ static void write_line(char line[LINE], const struct kernel_spec *spec,
     const struct device_info *device = &target->device;
     uint64_t key = 0xcbf29ce484222325;
     if (spec->file) {
-        const char *const files[] = {"common.clh", "philox.clh", spec->file};
-        for (int i = 0; i < 3; i++)
-            key = hash(key, kernel_text(files[i]), strlen(kernel_text(files[i])));
+        uint64_t text = kernel_text_hash(spec->file);
+        key = hash(key, &text, sizeof text);
     } else {
         char work[64];
         (void)snprintf(work, sizeof work, "%a %a", spec->flops, spec->bytes);
