@@ -1,6 +1,7 @@
 #include "cl/kernel.h"
 
 #include "cl/internal.h"
+#include "cl/quirks.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -62,7 +63,7 @@ static int check_limits(const struct kernel *kernel, const struct kernel_spec *s
                          "takes at most %zu",
                          info->index, info->name, spec->function, spec->file, items,
                          info->work_group_max);
-    if (local_memory > info->local_memory)
+    if (local_memory > info->local_memory && !(info->quirks & QUIRK_COUNTS_TWICE))
         return error_set(ERROR_DEVICE,
                          "device %d (%s): %s of %s needs %llu bytes of local memory; the device "
                          "has %llu",

@@ -49,6 +49,13 @@ const struct quirk_row quirk_rows[] = {
      .reason = "it makes a kernel anew for each launch, which takes up to milliseconds",
      .changes = "tests train for fewer iterations",
      .test = "cl/test_quirks quirk_of_slow_launches_has_tests_train_for_fewer_iterations"},
+    {.platform = "rusticl",
+     .driver = "22.",
+     .quirk = QUIRK_COUNTS_TWICE,
+     .label = "counts twice",
+     .reason = "it tells twice the local memory of some kernels, which run all the same",
+     .changes = "kernels are not held to its local memory by what it tells of them",
+     .test = "net/test_kernel_list replica_compiles_nothing_that_the_list_does_not_have"},
     {.label = NULL},
 };
 
