@@ -216,7 +216,7 @@ int devices_best(const struct device_info *devices, int count) {
     return best;
 }
 
-/* Splits the device and has the part in its place. */
+/* Splits the device and has the part in its place, for as long as the process lives (quirks.h). */
 static int take_part(struct device *device, const struct device_choice *choice) {
     struct device_info *info = &device->info;
     TRY(choice_check_parts(choice, info));
@@ -234,7 +234,6 @@ static int take_part(struct device *device, const struct device_choice *choice) 
             (void)clReleaseDevice(parts[i]);
     }
     device->id = parts[choice->part];
-    device->is_part = 1;
     char name[DEVICE_TEXT];
     memcpy(name, info->name, sizeof name);
     TRY(query(info, device->id, info->index));
@@ -351,8 +350,6 @@ void device_close(struct device *device) {
     }
     if (device->context)
         (void)clReleaseContext(device->context);
-    if (device->is_part)
-        (void)clReleaseDevice(device->id);
     pthread_mutex_destroy(&device->lock);
     pthread_mutex_destroy(&device->pulse_lock);
     free(device);

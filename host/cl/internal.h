@@ -38,7 +38,6 @@ struct device {
     struct store *store;      /* what earlier runs found; NULL: nothing can be kept */
     struct tunings *tunings;
     uint64_t allocated; /* bytes of buffers alive */
-    int is_part;        /* `id` is a sub-device, to be released */
     int is_counted;     /* by blas_use */
     int is_profiling;
 

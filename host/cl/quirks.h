@@ -10,6 +10,8 @@
  *     flushed (internal.h, queue_finish);
  *   - queues are flushed before another waits for them, and now and then while one is listened to
  *     (buffer.c, window.c, pulse.c);
+ *   - a part of a device is not given back: a thread of PoCL 3.1 may still look at it after all
+ *     that used it is released, and crash (device.c, take_part);
  *   - memory is counted, as many drivers allocate at the first use and fail then, without a message
  *     (buffer.c);
  *   - a compiled program is asked for its kernels, and one that may have ended the process is not
