@@ -63,7 +63,9 @@ static int check_limits(const struct kernel *kernel, const struct kernel_spec *s
                          "takes at most %zu",
                          info->index, info->name, spec->function, spec->file, items,
                          info->work_group_max);
-    if (local_memory > info->local_memory && !(info->quirks & QUIRK_COUNTS_TWICE))
+    if (info->quirks & QUIRK_COUNTS_TWICE)
+        local_memory /= 2;
+    if (local_memory > info->local_memory)
         return error_set(ERROR_DEVICE,
                          "device %d (%s): %s of %s needs %llu bytes of local memory; the device "
                          "has %llu",

@@ -54,7 +54,7 @@ const struct quirk_row quirk_rows[] = {
      .quirk = QUIRK_COUNTS_TWICE,
      .label = "counts twice",
      .reason = "it tells twice the local memory of some kernels, which run all the same",
-     .changes = "kernels are not held to its local memory by what it tells of them",
+     .changes = "half of what it tells is held against what the device has",
      .test = "net/test_kernel_list replica_compiles_nothing_that_the_list_does_not_have"},
     {.label = NULL},
 };

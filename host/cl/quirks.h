@@ -32,7 +32,7 @@ enum quirk {
     QUIRK_NO_STANDARD = 1 << 3, /* its compiler knows no -cl-std=CL1.2 */
     QUIRK_ABORTS = 1 << 4,      /* a binary that is not its own ends the process */
     QUIRK_SLOW_LAUNCHES = 1 << 5,
-    QUIRK_COUNTS_TWICE = 1 << 6, /* what it tells of a kernel's local memory is no use */
+    QUIRK_COUNTS_TWICE = 1 << 6, /* it tells up to twice a kernel's local memory */
 };
 
 struct quirk_row {

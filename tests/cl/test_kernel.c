@@ -109,9 +109,12 @@ START_TEST(kernel_that_asks_for_more_than_the_device_has_is_refused) {
     ck_assert_ptr_nonnull(
         strstr(error_message(), "bias_activation_backward of bias_activation.cl"));
     *info = whole;
-    info->local_memory = ITEMS * sizeof(float) - 1;
+    /* The half of it may be what a device's driver tells twice. */
+    int is_halved = (info->quirks & QUIRK_COUNTS_TWICE) != 0;
+    info->local_memory = ITEMS * sizeof(float) / (is_halved ? 2 : 1) - 1;
     ck_fails(kernel_create(&kernel, test_device(), &spec), ERROR_DEVICE, "bytes of local memory");
-    ck_assert_ptr_nonnull(strstr(error_message(), "the device has 31"));
+    ck_assert_ptr_nonnull(
+        strstr(error_message(), is_halved ? "the device has 15" : "the device has 31"));
     *info = whole;
 }
 END_TEST
