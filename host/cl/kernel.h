@@ -32,6 +32,10 @@ struct kernel_spec {
     /* For benchmarks: which pass it serves, and what a launch has to do at least. */
     const char *pass;    /* "forward", "backward data", ... */
     double flops, bytes; /* multiply-adds count as two; bytes read and written, each once */
+
+    /* A way to compute that rounds more coarsely than sums do: 1 + slack times what is allowed them
+     * is what a result may be off. */
+    double slack;
 };
 
 /* The start of a specification, with a geometry whose work-groups the driver chooses. */

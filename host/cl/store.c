@@ -8,8 +8,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* Another process may write: wait so long for it, in milliseconds. */
-enum { PATIENCE = 2000 };
+/* Another process may write, to a slow disk: wait so long for it, in milliseconds. */
+enum { PATIENCE = 10000 };
 
 struct store {
     sqlite3 *database;
@@ -34,7 +34,7 @@ static const char schema[] = "PRAGMA journal_mode = WAL;"
                              "  source INTEGER NOT NULL," /* the hash's bits */
                              "  chosen TEXT NOT NULL,"
                              "  seconds REAL NOT NULL,"
-                             "  default_seconds REAL NOT NULL,"
+                             "  seconds_before REAL NOT NULL,"
                              "  origin INTEGER NOT NULL,"
                              "  PRIMARY KEY (device, kernel, problem));";
 
@@ -216,7 +216,7 @@ int store_keep_tuning(struct store *store, const char *device, const struct tuni
     (void)sqlite3_bind_int64(insert, 4, (sqlite3_int64)tuning->source);
     (void)sqlite3_bind_text(insert, 5, tuning->values, -1, SQLITE_STATIC);
     (void)sqlite3_bind_double(insert, 6, tuning->seconds);
-    (void)sqlite3_bind_double(insert, 7, tuning->default_seconds);
+    (void)sqlite3_bind_double(insert, 7, tuning->seconds_before);
     (void)sqlite3_bind_int(insert, 8, tuning->origin);
     int code = sqlite3_step(insert);
     (void)sqlite3_finalize(insert);
@@ -232,7 +232,7 @@ static void copy_text(char *to, size_t size, sqlite3_stmt *row, int column) {
 static struct tuning read_tuning(sqlite3_stmt *row) {
     struct tuning tuning = {.source = (uint64_t)sqlite3_column_int64(row, 2),
                             .seconds = sqlite3_column_double(row, 4),
-                            .default_seconds = sqlite3_column_double(row, 5)};
+                            .seconds_before = sqlite3_column_double(row, 5)};
     int origin = sqlite3_column_int(row, 6);
     copy_text(tuning.kernel, sizeof tuning.kernel, row, 0);
     copy_text(tuning.problem, sizeof tuning.problem, row, 1);
@@ -243,7 +243,7 @@ static struct tuning read_tuning(sqlite3_stmt *row) {
 
 int store_find_tunings(struct store *store, const char *device, struct tunings *tunings) {
     sqlite3_stmt *row = prepare(store,
-                                "SELECT kernel, problem, source, chosen, seconds, default_seconds, "
+                                "SELECT kernel, problem, source, chosen, seconds, seconds_before, "
                                 "origin FROM tunings WHERE device = ?",
                                 device);
     int rc = 0;

@@ -1,14 +1,12 @@
 #include "cl/target.h"
 
+#include "base/numbers.h"
+
 static int power_of_two_below(int limit) {
     int power = 1;
     while (power * 2 <= limit)
         power *= 2;
     return power;
-}
-
-static int least(int a, int b) {
-    return a < b ? a : b;
 }
 
 int target_has_vectors(const struct target *target) {
@@ -31,10 +29,18 @@ int target_vector(const struct target *target) {
     return power_of_two_below(least(target_flat_vector(target), target->tiling.tile));
 }
 
+int target_lanes(const struct target *target) {
+    return target_has_vectors(target) ? target_vector(target) : 1;
+}
+
 int target_registers(const struct target *target) {
     /* AVX-512 has 32 vector registers, AVX and SSE have 16; a GPU's work-item can have 64 and more.
      */
     return target_has_vectors(target) && target->device.vector_width < 16 ? 16 : 32;
+}
+
+int target_accumulators(const struct target *target) {
+    return target_registers(target) >= 32 ? 24 : 12;
 }
 
 size_t target_cache(const struct target *target, int level) {

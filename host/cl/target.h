@@ -38,8 +38,15 @@ int target_vector(const struct target *target);
 /* The same for what lies in no tiles: parameters, matrices. */
 int target_flat_vector(const struct target *target);
 
+/* Lanes of a vector as a work-item of a register-tiled kernel has it; 1 where images run along the
+ * work-items. */
+int target_lanes(const struct target *target);
+
 /* Registers that hold a vector of floats: how large a register tile may be. */
 int target_registers(const struct target *target);
+
+/* As many of them for sums as leave a few for what is multiplied. */
+int target_accumulators(const struct target *target);
 
 /* Bytes of a core's own cache of a level, 1 or 2: small ones where the device does not say. */
 size_t target_cache(const struct target *target, int level);

@@ -73,7 +73,8 @@ struct tuning {
     char problem[TUNING_PROBLEM];
     char values[TUNING_PROBLEM]; /* "conv_vector.cl BLOCK=12 ..." */
     uint64_t source; /* kernel_text_hash of the file when it was tuned; 0: whatever it is */
-    double seconds, default_seconds; /* of a pass, with these values and by default; 0: unknown */
+    double seconds, seconds_before; /* of a pass, with these values and with those that the search
+                                       began with; 0: unknown */
     enum origin origin;
 };
 

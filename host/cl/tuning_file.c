@@ -23,13 +23,13 @@ enum column {
     VALUES,
     SOURCE,
     MS,
-    DEFAULT_MS,
+    MS_BEFORE,
     ORIGIN,
     COLUMNS
 };
 
-static const char *const column_names[] = {"platform", "device", "driver", "kernel",     "problem",
-                                           "values",   "source", "ms",     "default ms", "origin"};
+static const char *const column_names[] = {"platform", "device", "driver", "kernel",    "problem",
+                                           "values",   "source", "ms",     "ms before", "origin"};
 
 static const char any_source[] = "any";
 
@@ -143,8 +143,8 @@ static int read_column(struct tuning_row *row, enum column column, const struct 
         return read_source(&tuning->source, field);
     case MS:
         return read_ms(&tuning->seconds, field);
-    case DEFAULT_MS:
-        return read_ms(&tuning->default_seconds, field);
+    case MS_BEFORE:
+        return read_ms(&tuning->seconds_before, field);
     case ORIGIN:
         return read_origin(&tuning->origin, field);
     case COLUMNS:
@@ -287,7 +287,7 @@ void tuning_row_write(FILE *out, const struct tuning_row *row) {
         (void)fprintf(out, "%016" PRIx64, tuning->source);
     else
         (void)fputs(any_source, out);
-    (void)fprintf(out, "\t%.6g\t%.6g\t%s\n", 1e3 * tuning->seconds, 1e3 * tuning->default_seconds,
+    (void)fprintf(out, "\t%.6g\t%.6g\t%s\n", 1e3 * tuning->seconds, 1e3 * tuning->seconds_before,
                   origin_names[tuning->origin]);
 }
 

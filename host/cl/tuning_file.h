@@ -9,7 +9,7 @@
  *     driver             with which it was found; says nothing about where it holds
  *     kernel, problem, values, origin    as in struct tuning
  *     source             kernel_text_hash of the values' file, in hexadecimal; or `any`
- *     ms, default ms     of a pass, with these values and by default; 0: unknown
+ *     ms, ms before      of a pass, with these values and with those before; 0: unknown
  *
  * Lines that are empty or begin with # say nothing, and the first line may come again: files can be
  * joined by putting one behind the other. Where two lines speak of the same, the later one counts.

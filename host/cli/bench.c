@@ -301,8 +301,7 @@ static int bench_device(const struct flags *flags, const struct net *net,
     struct benchmark_options options = {.repetitions = flags->repetitions};
     struct report report = {
         .net = net, .timeout = flags->crew.timeout, .loader = loader, .choice = choice};
-    int rc = tune_first(flags->crew.tune, net, &choice, 1,
-                        net_loss(net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS, 0);
+    int rc = tune_first(flags->crew.tune, net, &choice, 1, net_truth_kind(net), 0);
     if (rc == 0 && !flags->unchecked)
         rc = measure(&report, &options, device_open, check_results);
     if (rc == 0)

@@ -17,7 +17,7 @@ static struct memory_needs_options options_for(const struct net *net) {
     int is_vector = net->input.h == 1 && net->input.w == 1;
     return (struct memory_needs_options){
         .is_training = 1,
-        .truth_kind = net_loss(net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS,
+        .truth_kind = net_truth_kind(net),
         .is_floats = is_vector && net->data.type != DATA_IDX,
         .mean_by_pixel = net->data.mean && strcmp(net->data.mean, "pixel") == 0,
         .bucket_bytes = (size_t)(net->options.bucket * (1 << 20)),

@@ -3,15 +3,13 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/share.h"
+#include "cli/tune_first.h"
 #include "layers/trust.h"
 #include "train/tuner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { TUNE_OFF, TUNE_QUICK, TUNE_FULL };
-static const char *const modes[] = {"off", "quick", "full", NULL};
 
 struct flags {
     struct job_flags job;
@@ -29,7 +27,7 @@ static const struct option flag_table[] = {
     {"tune",
      "quick: by small steps from what is known; full: every value, until nothing helps; off: "
      "nothing",
-     OPTION_ENUM, FIELD(tune), "quick", 0, 0, modes},
+     OPTION_ENUM, FIELD(tune), "quick", 0, 0, tune_names},
     {"seconds", "time for each device; 0: 60 for quick, as long as it takes for full", OPTION_FLOAT,
      FIELD(seconds), "0", 0, 1e6, NULL},
     {"list",
@@ -53,7 +51,7 @@ static void print_finding(void *context, const struct tuner_finding *f) {
     (void)context;
     (void)printf("  %-12s %-16s %9.3f ms, was %9.3f; tried %d, %d cannot run, %d wrong\n"
                  "  %-12s %s\n",
-                 f->layer->name, f->pass, 1e3 * f->tuning.seconds, 1e3 * f->tuning.default_seconds,
+                 f->layer->name, f->pass, 1e3 * f->tuning.seconds, 1e3 * f->tuning.seconds_before,
                  f->tried, f->cannot, f->wrong, "", f->tuning.values);
 }
 
@@ -79,8 +77,8 @@ static int tune_device(const struct flags *flags, const struct net *net, struct 
 
 static void print_times(const struct tuning *row) {
     if (row->seconds > 0)
-        (void)printf("  %-29s %.3f ms when it was found, %.3f by default\n", "", 1e3 * row->seconds,
-                     1e3 * row->default_seconds);
+        (void)printf("  %-29s %.3f ms when it was found, %.3f before\n", "", 1e3 * row->seconds,
+                     1e3 * row->seconds_before);
 }
 
 /* Why none of the ways to compute a pass is the one that the table says. */
@@ -113,12 +111,14 @@ static void list_choices(const struct net *net, const struct device *device) {
     for (int i = 0; i < net->count; i++) {
         const struct node *node = &net->nodes[i];
         struct layer_kernels kernels = {0};
-        node->layer.type->kernels(&node->layer, &target, node->needs_dx[0], TRUTH_LABELS, &kernels);
+        node->layer.type->kernels(&node->layer, &target, node->needs_dx[0], net_truth_kind(net),
+                                  &kernels);
         for (int c = 0; c < kernels.choice_count; c++) {
             if (kernels.choices[c].is_taken)
                 print_choice(device, &node->layer, &kernels, &kernels.choices[c]);
         }
-        if (trust_replace(&node->layer, &target, node->needs_dx[0], TRUTH_LABELS, &kernels) > 0)
+        if (trust_replace(&node->layer, &target, node->needs_dx[0], net_truth_kind(net), &kernels) >
+            0)
             (void)printf("  %-12s 'clnet doctor' found kernels of these wrong; others take their "
                          "places\n",
                          node->layer.name);

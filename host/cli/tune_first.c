@@ -10,22 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum mode { OFF, QUICK, FULL };
+const char *const tune_names[] = {"off", "quick", "full", NULL};
+
 enum { QUICK_SECONDS = 20 };
 
-static int read_mode(enum mode *mode, const char *tune) {
-    static const char *const names[] = {"off", "quick", "full"};
+static int read_mode(enum tune *mode, const char *tune) {
     const char *from = "--tune", *text = tune;
-    *mode = QUICK;
+    *mode = TUNE_QUICK;
     if (!text) {
         from = "CLNET_TUNE";
         text = getenv(from);
     }
     if (!text || !*text)
         return 0;
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *mode = (enum mode)i;
+    for (int i = 0; tune_names[i]; i++) {
+        if (strcmp(text, tune_names[i]) == 0) {
+            *mode = (enum tune)i;
             return 0;
         }
     }
@@ -33,7 +33,7 @@ static int read_mode(enum mode *mode, const char *tune) {
 }
 
 int tune_first_check(const char *tune) {
-    enum mode mode;
+    enum tune mode;
     return read_mode(&mode, tune);
 }
 
@@ -51,15 +51,15 @@ static int micro_batch_of(const struct net *net, const struct device *device, in
                : 0;
 }
 
-static int tune_device(enum mode mode, const struct net *net, struct device_choice choice,
+static int tune_device(enum tune mode, const struct net *net, struct device_choice choice,
                        int share, enum truth truth_kind, int is_floats) {
     struct device *device;
     TRY(device_open_profiling(&device, choice));
     struct tuner_options options = {.micro_batch =
                                         micro_batch_of(net, device, share, truth_kind, is_floats),
-                                    .is_full = mode == FULL,
-                                    .enough = mode == FULL ? ORIGIN_FULL : ORIGIN_IMPORTED,
-                                    .seconds = mode == FULL ? 0 : QUICK_SECONDS};
+                                    .is_full = mode == TUNE_FULL,
+                                    .enough = mode == TUNE_FULL ? ORIGIN_FULL : ORIGIN_IMPORTED,
+                                    .seconds = mode == TUNE_FULL ? 0 : QUICK_SECONDS};
     int tuned = options.micro_batch ? tuner_run(net, device, &options) : 0;
     if (tuned > 0)
         log_info("device %d: %d passes were tuned; 'clnet tune' goes on with that, --tune off does "
@@ -75,10 +75,10 @@ static int is_same(const struct device_choice *a, const struct device_choice *b)
 
 int tune_first(const char *tune, const struct net *net, const struct device_choice *choices,
                int count, enum truth truth_kind, int is_floats) {
-    enum mode mode;
+    enum tune mode;
     TRY(read_mode(&mode, tune));
     int share = (net->options.batch + count - 1) / count;
-    for (int i = 0; mode != OFF && i < count; i++) {
+    for (int i = 0; mode != TUNE_OFF && i < count; i++) {
         int is_done = 0;
         for (int j = 0; j < i; j++)
             is_done |= is_same(&choices[i], &choices[j]);

@@ -7,6 +7,10 @@
 #include "cl/device.h"
 #include "net/net.h"
 
+/* How much is tuned, and its names, NULL-terminated. */
+enum tune { TUNE_OFF, TUNE_QUICK, TUNE_FULL };
+extern const char *const tune_names[];
+
 #define TUNE_FIRST_HELP                                                                         \
     "find fast kernels first, where none are known: off; quick, in at most 20 s for a device; " \
     "full, as long as it takes; by default what CLNET_TUNE says, else quick"

@@ -125,9 +125,6 @@ static void kernels(const struct layer *layer, const struct target *target, int 
     memcpy(out->choices, specs.choices, sizeof specs.choices);
     out->choice_count = specs.choice_count;
     out->scratch_bytes = specs.scratch_bytes;
-    out->slack[RESULT_OUTPUT] = specs.slack[CONV_PASS_FORWARD];
-    out->slack[RESULT_INPUT_GRADIENT] = specs.slack[CONV_PASS_DATA];
-    out->slack[RESULT_GRADIENT] = specs.slack[CONV_PASS_FILTER];
     describe_work(layer, target, out->specs);
     out->specs[BACKWARD_BIAS] =
         bias_activation_backward_spec(target, layer->plan.output, conv.activation);

@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 
+#include <string.h>
+
 int64_t parameter_elements(const struct parameter *parameter) {
     int64_t elements = 1;
     for (int i = 0; i < parameter->dimensions; i++)
@@ -23,6 +25,16 @@ struct kernel_spec layer_elementwise_spec(const char *file, const char *function
                     (size_t)target->tiling.tiles * (size_t)shape.c);
     layer_define_tiling(&spec, target);
     return spec;
+}
+
+double layer_slack(const struct layer_kernels *kernels, const char *pass) {
+    double slack = 0;
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        const struct kernel_spec *spec = &kernels->specs[k];
+        if (spec->pass && strcmp(spec->pass, pass) == 0 && spec->slack > slack)
+            slack = spec->slack;
+    }
+    return slack;
 }
 
 double layer_bytes(const struct target *target, struct shape shape) {

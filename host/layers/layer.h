@@ -68,21 +68,20 @@ enum layer_result {
     RESULT_GRADIENT,       /* of parameter `which`, added to what was there */
     RESULT_LOSS,
     RESULT_RANK,
-    RESULTS,
 };
 
 /* What to compile for a target, by the layer type's own numbering; a spec without a file is not
  * needed. scratch_bytes are shared by all layers: nothing in them lasts beyond one call. The
- * choices are the ways to compute the passes that leave something open, and how they were tuned. A
- * way that rounds more coarsely than sums do has slack: the tolerance of a result's reference times
- * 1 + slack is what it may be off. */
+ * choices are the ways to compute the passes that leave something open, and how they were tuned. */
 struct layer_kernels {
     struct kernel_spec specs[LAYER_KERNELS_MAX];
     size_t scratch_bytes;
     struct choice choices[LAYER_CHOICES_MAX];
     int choice_count;
-    double slack[RESULTS];
 };
+
+/* The slack that a pass of these kernels has (struct kernel_spec). */
+double layer_slack(const struct layer_kernels *kernels, const char *pass);
 
 /* The other devices, where they have parts of the same layers (layers/part.h). Each function is
  * called on all devices in the same order, works on what is enqueued by then, and what is enqueued

@@ -158,15 +158,20 @@ static void replace_pass(struct layer_kernels *kernels, const struct layer_kerne
         kernels->scratch_bytes = others->scratch_bytes;
 }
 
-/* Whether one of a pass's kernels is listed. */
-static int has_listed(const struct layer_kernels *kernels, const char *pass,
-                      const struct target *target) {
+/* The first kernel that is listed, of a pass or, for NULL, of all; NULL: there is none. */
+static const struct kernel_spec *find_listed(const struct layer_kernels *kernels, const char *pass,
+                                             const struct target *target) {
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
         const struct kernel_spec *spec = &kernels->specs[k];
-        if (is_of_pass(spec, pass) && trust_is_kernel(spec) && !trust_kernel(spec, target))
-            return 1;
+        if ((!pass || is_of_pass(spec, pass)) && trust_is_kernel(spec) &&
+            !trust_kernel(spec, target))
+            return spec;
     }
-    return 0;
+    return NULL;
+}
+
+int trust_has_listed(const struct layer_kernels *kernels, const struct target *target) {
+    return find_listed(kernels, NULL, target) != NULL;
 }
 
 int trust_replace(const struct layer *layer, const struct target *target, int needs_dx,
@@ -184,7 +189,7 @@ int trust_replace(const struct layer *layer, const struct target *target, int ne
             is_same(spec, &plain.specs[k], target))
             continue;
         const char *pass = spec->pass;
-        replace_pass(kernels, has_listed(&by_default, pass, target) ? &plain : &by_default, pass);
+        replace_pass(kernels, find_listed(&by_default, pass, target) ? &plain : &by_default, pass);
         replaced++;
     }
     return replaced;
@@ -195,15 +200,12 @@ int trust_choose_kernels(const struct layer *layer, const struct target *target,
     *out = (struct layer_kernels){0};
     layer->type->kernels(layer, target, needs_dx, truth_kind, out);
     int replaced = trust_replace(layer, target, needs_dx, truth_kind, out);
-    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        if (trust_is_kernel(&out->specs[k]) && !trust_kernel(&out->specs[k], target))
-            return error_set(ERROR_DEVICE,
-                             "device %d (%s): its %s kernels of %s give wrong results, the plain "
-                             "ones too: take another device or driver; 'clnet doctor' examines it "
-                             "again",
-                             target->device.index, target->device.name, out->specs[k].pass,
-                             layer->name);
-    }
+    const struct kernel_spec *listed = find_listed(out, NULL, target);
+    if (listed)
+        return error_set(ERROR_DEVICE,
+                         "device %d (%s): its %s kernels of %s give wrong results, the plain ones "
+                         "too: take another device or driver; 'clnet doctor' examines it again",
+                         target->device.index, target->device.name, listed->pass, layer->name);
     if (replaced)
         log_warning("device %d (%s): some of its kernels of %s give wrong results, as 'clnet "
                     "doctor' found; using others in their place",

@@ -17,6 +17,9 @@ int trust_kernel(const struct kernel_spec *spec, const struct target *target);
 /* Lists the kernel, or takes it off the list. Fails where the list cannot be written. */
 int trust_set(const struct kernel_spec *spec, const struct target *target, int is_trusted);
 
+/* Whether any of a layer's kernels is listed. */
+int trust_has_listed(const struct layer_kernels *kernels, const struct target *target);
+
 /* An examination, in which a kernel may be met more than once: one that failed once is wrong,
  * however often it passes. Zeroed: it begins. */
 struct trust_examination {

@@ -373,6 +373,10 @@ const struct layer *net_loss(const struct net *net) {
     return &net->nodes[net->count - 1].layer;
 }
 
+enum truth net_truth_kind(const struct net *net) {
+    return net_loss(net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS;
+}
+
 const struct parameter *net_parameter(const struct net *net, int index,
                                       const struct layer **layer) {
     for (int i = net->count - 1; i >= 0; i--) {

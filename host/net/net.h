@@ -82,6 +82,9 @@ void net_free(struct net *net);
 /* The loss layer, which is the last. */
 const struct layer *net_loss(const struct net *net);
 
+/* What its loss learns from by itself: labels where it knows nothing else. */
+enum truth net_truth_kind(const struct net *net);
+
 /* The i-th parameter of the net, and the layer that it belongs to. */
 const struct parameter *net_parameter(const struct net *net, int index, const struct layer **layer);
 

@@ -35,7 +35,6 @@ struct conv_specs {
     size_t scratch_bytes;
     struct choice choices[CONV_CHOICES]; /* of each pass, the ways to compute it */
     int choice_count;
-    double slack[CONV_PASSES]; /* of a pass's rounding, as layers/layer.h has it */
 };
 
 /* A way to compute the passes. */

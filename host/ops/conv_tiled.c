@@ -1,17 +1,11 @@
 /* The tiled technique of convolutions: what conv_tiled.cl leaves open, what suits a device by
  * default, and the kernels as they were tuned. */
 #include "ops/conv.h"
+
+#include "base/numbers.h"
 #include "ops/tile.h"
 
 static const char file[] = "conv_tiled.cl";
-
-static int least(int64_t a, int64_t b) {
-    return (int)(a < b ? a : b);
-}
-
-static int64_t up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
 
 /* What a pass multiplies, as conv_tiled.cl says it: `count` products of rows x columns. */
 struct product {
@@ -31,8 +25,8 @@ static struct product forward_product(const struct conv *conv, struct tiling til
 
 /* The pixels of each phase. */
 static struct product data_product(const struct conv *conv, struct tiling tiling) {
-    int64_t taps = up(conv->size, conv->stride);
-    int64_t phase = up(conv->in.h, conv->stride) * up(conv->in.w, conv->stride);
+    int64_t taps = blocks64(conv->size, conv->stride);
+    int64_t phase = blocks64(conv->in.h, conv->stride) * blocks64(conv->in.w, conv->stride);
     return (struct product){.rows = conv_c(conv),
                             .columns = phase * tiling.tile * tiling.tiles,
                             .terms = conv_k(conv) * taps * taps,
@@ -107,10 +101,11 @@ static int64_t wanted_groups(const struct device_info *device) {
  */
 static int choose_splits(const struct product *product, const struct tile *tile,
                          const struct device_info *device) {
-    int64_t groups = up(product->rows, tile->m) * up(product->columns, tile->n) * product->count;
-    int splits = least(up(wanted_groups(device), groups),
-                       up(product->terms, (int64_t)SPLIT_STEPS * tile->k));
-    splits = least(splits, most_splits(product, device));
+    int64_t groups =
+        blocks64(product->rows, tile->m) * blocks64(product->columns, tile->n) * product->count;
+    int splits = (int)least64(blocks64(wanted_groups(device), groups),
+                              blocks64(product->terms, (int64_t)SPLIT_STEPS * tile->k));
+    splits = (int)least64(splits, most_splits(product, device));
     return splits < 1 ? 1 : splits;
 }
 
@@ -130,7 +125,7 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
         choice->space = &filter_space;
         choice->defaults[SPLITS] = choose_splits(&whole, &tile, &target->device);
         choice->most[SPLITS] =
-            least(most_splits(&whole, &target->device), up(product.terms, tile.k));
+            (int)least64(most_splits(&whole, &target->device), blocks64(product.terms, tile.k));
     }
     return 1;
 }

@@ -2,6 +2,8 @@
  * default, and the kernels as they were tuned. */
 #include "ops/conv.h"
 
+#include "base/numbers.h"
+
 static const char file[] = "conv_vector.cl";
 
 /* ---- what is open ---- */
@@ -55,13 +57,8 @@ enum {
     LANE_SUMS_MOST = 64,
 };
 
-/* Lanes of a vector as a work-item has it: images run along the work-items where it has none. */
-static int lanes_of(const struct target *target) {
-    return target_has_vectors(target) ? target_vector(target) : 1;
-}
-
 static int result_divides_tile(const struct candidate *c) {
-    return c->target->tiling.tile % (lanes_of(c->target) * c->values[VECTORS]) == 0;
+    return c->target->tiling.tile % (target_lanes(c->target) * c->values[VECTORS]) == 0;
 }
 
 static int result_fits_registers(const struct candidate *c) {
@@ -89,7 +86,7 @@ static int filter_fits_private_memory(const struct candidate *c) {
                                   TAP_COLUMNS, FILTER_BLOCKS, CHANNEL_BLOCKS};
     int64_t sums = 1, most = LANE_SUMS_MOST;
     if (target_has_vectors(c->target))
-        most = SUMS_MOST / ((int64_t)sizeof(float) * lanes_of(c->target));
+        most = SUMS_MOST / ((int64_t)sizeof(float) * target_lanes(c->target));
     for (int i = 0; i < 6 && sums <= most; i++)
         sums *= c->values[factors[i]];
     return sums <= most;
@@ -106,19 +103,6 @@ static const struct space result_space = {file, result_knobs, RESULT_KNOBS, resu
 static const struct space filter_space = {file, filter_knobs, FILTER_KNOBS, filter_rules};
 
 /* ---- what suits by default ---- */
-
-static int clamp(int value, int least, int most) {
-    return value < least ? least : value > most ? most : value;
-}
-
-static int blocks(int size, int block) {
-    return (size + block - 1) / block;
-}
-
-/* As many accumulators as leave a few registers for what is multiplied. */
-static int accumulators_of(const struct target *target) {
-    return target_registers(target) >= 32 ? 24 : 12;
-}
 
 /* One of the passes that compute a result pixel by pixel from a source. */
 struct result {
@@ -144,14 +128,14 @@ static struct result result_of(const struct conv *conv, enum conv_pass pass) {
 
 static void open_result(struct choice *choice, const struct result *result,
                         const struct target *target) {
-    int *d = choice->defaults, *most = choice->most, lanes = lanes_of(target);
+    int *d = choice->defaults, *most = choice->most, lanes = target_lanes(target);
     choice->space = &result_space;
     d[VECTORS] = d[BLOCKS] = d[SPAN] = 1;
     d[BLOCK] = 8;
     d[DEPTH] = result->sources;
     if (target_has_vectors(target)) {
         d[VECTORS] = target->tiling.tile >= 2 * lanes ? 2 : 1;
-        d[BLOCK] = accumulators_of(target) / d[VECTORS];
+        d[BLOCK] = target_accumulators(target) / d[VECTORS];
         d[BLOCKS] = 8;
         d[SPAN] = result->width;
         /* Source channels whose rows, as far as a row of results reads them, fit most of the first
@@ -173,7 +157,7 @@ static int even_part(int count, int most) {
 }
 
 static void default_filter(int d[], const struct conv *conv, const struct target *target) {
-    int c = conv_c(conv), k = conv_k(conv), accumulators = accumulators_of(target);
+    int c = conv_c(conv), k = conv_k(conv), accumulators = target_accumulators(target);
     d[CHANNELS] = clamp(accumulators >= 24 ? 4 : 3, 1, c);
     d[FILTERS] = clamp(accumulators / d[CHANNELS], 1, k);
 
@@ -189,8 +173,8 @@ static void default_filter(int d[], const struct conv *conv, const struct target
     int64_t most = (int64_t)target_cache(target, 2) / 10 * 3;
     if (most > SUMS_MOST)
         most = SUMS_MOST;
-    int64_t row_of_sums =
-        (int64_t)conv->size * d[FILTERS] * d[CHANNELS] * lanes_of(target) * (int64_t)sizeof(float);
+    int64_t row_of_sums = (int64_t)conv->size * d[FILTERS] * d[CHANNELS] * target_lanes(target) *
+                          (int64_t)sizeof(float);
     int pairs = blocks(k, d[FILTERS]) * blocks(c, d[CHANNELS]) * conv->groups;
     int units = clamp(target->device.compute_units, 1, 4096);
     d[TAP_COLUMNS] = conv->size;
@@ -246,7 +230,7 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
 static void define(struct kernel_spec *spec, const struct target *target, const struct space *space,
                    const int values[], enum conv_pass pass) {
     kernel_define(spec, "PASS", pass + 1);
-    kernel_define(spec, "TUNE_VECTOR", lanes_of(target));
+    kernel_define(spec, "TUNE_VECTOR", target_lanes(target));
     tuning_define(spec, space, values);
     /* On a CPU one work-item is a work-group; the images of a tile make one elsewhere. */
     spec->local[0] = spec->local[1] = spec->local[2] = target_has_vectors(target);
@@ -265,7 +249,7 @@ static void add_result(struct conv_specs *out, const struct conv *conv, const st
     struct kernel_spec *spec = &out->specs[is_data ? CONV_BACKWARD_DATA : CONV_FORWARD];
     *pack = kernel_spec(file, functions[is_data][0], (size_t)v[BLOCK], taps, packed);
     *spec = kernel_spec(file, functions[is_data][1],
-                        (size_t)(target->tiling.tile / (lanes_of(target) * v[VECTORS])),
+                        (size_t)(target->tiling.tile / (target_lanes(target) * v[VECTORS])),
                         (size_t)result.height * (size_t)blocks(result.width, v[SPAN]),
                         (size_t)target->tiling.tiles * groups * (size_t)blocks(count, v[BLOCKS]));
     define(pack, target, &result_space, v, pass);

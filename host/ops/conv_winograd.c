@@ -2,6 +2,8 @@
  * leaves open, what suits a device by default, and the kernels as they were tuned. */
 #include "ops/conv.h"
 
+#include "base/numbers.h"
+
 static const char file[] = "conv_winograd.cl";
 
 /* ---- what is open ---- */
@@ -32,15 +34,6 @@ enum {
     WINNING_CHANNELS = 64,
 };
 
-/* Lanes of a vector as a work-item has it: images run along the work-items where it has none. */
-static int lanes_of(const struct target *target) {
-    return target_has_vectors(target) ? target_vector(target) : 1;
-}
-
-static int blocks(int size, int block) {
-    return (size + block - 1) / block;
-}
-
 /* What a pass computes, and from what. */
 struct result {
     int channels, height, width, sources;
@@ -65,7 +58,7 @@ static int is_fine_enough(const struct candidate *c) {
 }
 
 static int divides_tile(const struct candidate *c) {
-    return c->target->tiling.tile % (lanes_of(c->target) * c->values[VECTORS]) == 0;
+    return c->target->tiling.tile % (target_lanes(c->target) * c->values[VECTORS]) == 0;
 }
 
 static int fits_registers(const struct candidate *c) {
@@ -127,7 +120,7 @@ static int64_t multiplications(const struct result *result, int patch) {
 
 static int open(struct choice *choice, const struct conv *conv, const struct target *target,
                 enum conv_pass pass) {
-    int *d = choice->defaults, *most = choice->most, lanes = lanes_of(target);
+    int *d = choice->defaults, *most = choice->most, lanes = target_lanes(target);
     if (pass == CONV_PASS_FILTER || conv->size != 3 || conv->stride != 1)
         return 0;
     struct result result = result_of(conv, pass);
@@ -139,7 +132,7 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
     d[BLOCK] = 8;
     if (target_has_vectors(target)) {
         d[VECTORS] = target->tiling.tile >= 2 * lanes ? 2 : 1;
-        d[BLOCK] = (target_registers(target) >= 32 ? 24 : 12) / d[VECTORS];
+        d[BLOCK] = target_accumulators(target) / d[VECTORS];
         d[BLOCKS] = 8;
     }
     most[PATCHES] = blocks(result.height, d[PATCH]) * blocks(result.width, d[PATCH]);
@@ -154,7 +147,7 @@ static void define(struct kernel_spec *spec, const struct target *target, const 
                    enum conv_pass pass, int64_t slots) {
     kernel_define(spec, "PASS", pass + 1);
     kernel_define(spec, "SLOTS", (long)slots);
-    kernel_define(spec, "TUNE_VECTOR", lanes_of(target));
+    kernel_define(spec, "TUNE_VECTOR", target_lanes(target));
     tuning_define(spec, &space, values);
 }
 
@@ -175,7 +168,7 @@ static void add(struct conv_specs *out, const struct conv *conv, const struct ta
     *pack = kernel_spec(file, "conv_winograd_filters", (size_t)v[BLOCK], (size_t)result.sources,
                         (size_t)conv->groups * (size_t)blocks(result.channels, v[BLOCK]));
     *spec = kernel_spec(file, is_data ? "conv_backward_data" : "conv_forward",
-                        (size_t)(target->tiling.tile / (lanes_of(target) * v[VECTORS])),
+                        (size_t)(target->tiling.tile / (target_lanes(target) * v[VECTORS])),
                         (size_t)scratch.slots, 1);
     define(pack, target, v, pass, scratch.slots);
     define(spec, target, v, pass, scratch.slots);
@@ -184,7 +177,7 @@ static void add(struct conv_specs *out, const struct conv *conv, const struct ta
     size_t bytes = (size_t)(scratch.filters + scratch.slots * scratch.place) * sizeof(float);
     if (bytes > out->scratch_bytes)
         out->scratch_bytes = bytes;
-    out->slack[pass] = slack_of(conv, pass, v[PATCH]);
+    spec->slack = slack_of(conv, pass, v[PATCH]);
 }
 
 const struct conv_technique conv_winograd = {open, add};

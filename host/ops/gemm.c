@@ -1,6 +1,7 @@
 #include "ops/gemm.h"
 
 #include "base/error.h"
+#include "base/numbers.h"
 #include "cl/blas.h"
 #include "ops/gemm_tiled.h"
 
@@ -54,10 +55,6 @@ enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *t
     return fits_vectors(&turned) ? GEMM_VECTOR : GEMM_REFERENCE;
 }
 
-static size_t blocks(int size, int block) {
-    return (size_t)((size + block - 1) / block);
-}
-
 static void define_problem(struct kernel_spec *spec, const struct gemm *gemm) {
     kernel_define(spec, "M", gemm->m);
     kernel_define(spec, "N", gemm->n);
@@ -71,19 +68,11 @@ static void define_problem(struct kernel_spec *spec, const struct gemm *gemm) {
     kernel_define(spec, "ACCUMULATE", gemm->accumulate);
 }
 
-static int clamp(int value, int least, int most) {
-    return value < least ? least : value > most ? most : value;
-}
-
-static int accumulators_of(const struct target *target) {
-    return target_registers(target) >= 32 ? 24 : 12;
-}
-
 /* Vectors of a strip of columns: two, and more where there are too few rows to fill the registers.
  */
 static int strip_vectors(const struct gemm *gemm, const struct target *target) {
     int vector = widest_vector(gemm->n, target), vectors = 16;
-    while (vectors > 2 && vectors * gemm->m > accumulators_of(target))
+    while (vectors > 2 && vectors * gemm->m > target_accumulators(target))
         vectors /= 2;
     while (vectors > 1 && gemm->n % (vectors * vector) != 0)
         vectors /= 2;
@@ -101,7 +90,7 @@ static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct tar
                                        int is_in_strips) {
     int vector = widest_vector(gemm->n, target), vectors = strip_vectors(gemm, target);
     int width = vector * vectors, strips = gemm->n / width;
-    int rows = clamp(accumulators_of(target) / vectors, 1, gemm->m);
+    int rows = clamp(target_accumulators(target) / vectors, 1, gemm->m);
     int terms = gemm->stride_c ? gemm->k : gemm->k * gemm->batch;
     int depth = clamp(terms, 1, 32), panel = 1, columns = 1; /* panel: blocks of rows */
     if (target_has_vectors(target)) {
@@ -113,16 +102,17 @@ static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct tar
             second = clamp((int)target_cache(target, 2), 0, 4 << 20);
         int term = width * (int)sizeof(float),
             items = 4 * clamp(target->device.compute_units, 1, 4096);
-        int row_blocks = (int)blocks(gemm->m, rows);
+        int row_blocks = blocks(gemm->m, rows);
         depth = clamp(terms, 1, clamp(near / term / 64 * 64, 64, 512));
         panel = second / 10 / ((depth + 16) * rows * (int)sizeof(float));
         columns = clamp(second / 16 / (depth * term), 1, clamp(strips / 8, 1, strips));
-        int strip_items = (int)blocks(strips, columns);
+        int strip_items = blocks(strips, columns);
         panel =
             clamp(panel, 1, clamp((int)((int64_t)row_blocks * strip_items / items), 1, row_blocks));
     }
-    struct kernel_spec spec = kernel_spec("gemm_vector.cl", "gemm_lanes_n", blocks(strips, columns),
-                                          blocks(gemm->m, panel * rows), 1);
+    struct kernel_spec spec =
+        kernel_spec("gemm_vector.cl", "gemm_lanes_n", (size_t)blocks(strips, columns),
+                    (size_t)blocks(gemm->m, panel * rows), 1);
     set_local(&spec, target);
     define_problem(&spec, gemm);
     kernel_define(&spec, "TUNE_VECTOR", vector);
@@ -139,8 +129,9 @@ static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct tar
 static struct kernel_spec lanes_sum_spec(const struct gemm *gemm, const struct target *target) {
     int many = target_registers(target) >= 32;
     int rows = clamp(many ? 6 : 4, 1, gemm->m), columns = gemm->m == 1 ? 8 : many ? 4 : 3;
-    struct kernel_spec spec = kernel_spec("gemm_vector.cl", "gemm_lanes_sum",
-                                          blocks(gemm->n, columns), blocks(gemm->m, rows), 1);
+    struct kernel_spec spec =
+        kernel_spec("gemm_vector.cl", "gemm_lanes_sum", (size_t)blocks(gemm->n, columns),
+                    (size_t)blocks(gemm->m, rows), 1);
     set_local(&spec, target);
     define_problem(&spec, gemm);
     kernel_define(&spec, "TUNE_VECTOR", widest_vector(gemm->k, target));

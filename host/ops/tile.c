@@ -1,5 +1,7 @@
 #include "ops/tile.h"
 
+#include "base/numbers.h"
+
 /* From the largest, which reads least, to one for 64 work-items. */
 static const struct tile tiles[] = {
     {128, 128, 8, 8, 8, 2, 4}, {96, 128, 8, 8, 8, 2, 4},
@@ -68,20 +70,16 @@ int tile_fits_device(const struct candidate *candidate) {
     return tile_is_legal(&tile, &candidate->target->device);
 }
 
-static int64_t blocks(int64_t size, int64_t block) {
-    return (size + block - 1) / block;
-}
-
 /* How long a product takes with a tile, in multiply-adds of a work-item's: what each compute unit
  * has to do of it, where a number that is fetched and kept costs as much as so many multiply-adds.
  * Two work-groups a unit hide each other's waiting. */
 static double cost(const struct tile *tile, int64_t rows, int64_t columns, int64_t count,
                    const struct device_info *device) {
     enum { FETCH = 16, GROUPS_A_UNIT = 2 };
-    int64_t groups = blocks(rows, tile->m) * blocks(columns, tile->n) * count;
+    int64_t groups = blocks64(rows, tile->m) * blocks64(columns, tile->n) * count;
     int64_t at_once = GROUPS_A_UNIT * (int64_t)(device->compute_units ? device->compute_units : 1);
     double group = (double)tile->m * tile->n + FETCH * (double)(tile->m + tile->n);
-    return (double)blocks(groups, at_once) * group;
+    return (double)blocks64(groups, at_once) * group;
 }
 
 int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count, int vector,
@@ -103,8 +101,8 @@ int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count,
 struct kernel_spec tile_spec(const char *file, const char *function, const struct tile *tile,
                              int64_t rows, int64_t columns, int64_t count) {
     size_t items = (size_t)tile_items(tile);
-    struct kernel_spec spec = kernel_spec(file, function, items * (size_t)blocks(rows, tile->m),
-                                          (size_t)blocks(columns, tile->n), (size_t)count);
+    struct kernel_spec spec = kernel_spec(file, function, items * (size_t)blocks64(rows, tile->m),
+                                          (size_t)blocks64(columns, tile->n), (size_t)count);
     spec.local[0] = items;
     spec.local[1] = spec.local[2] = 1;
     return spec;

@@ -1,5 +1,7 @@
 #include "reference/element.h"
 
+#include "base/numbers.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -186,10 +188,6 @@ struct element element_connected_weight(const struct tensor *dz, const struct te
 
 static int most(int a, int b) {
     return a > b ? a : b;
-}
-
-static int least(int a, int b) {
-    return a < b ? a : b;
 }
 
 static double lrn_scale(const struct reference_lrn *lrn, const struct tensor *x, int n, int channel,

@@ -1,6 +1,7 @@
 #include "train/benchmark.h"
 
 #include "base/error.h"
+#include "base/numbers.h"
 #include "base/progress.h"
 #include "base/rng.h"
 
@@ -72,11 +73,6 @@ static int images_of(const struct net *net, const struct synthetic *data) {
     return (net->options.batch + data->count - 1) / data->count * data->count;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* Does something several times, each with so many images, after once that does not count: the
  * driver compiles. */
 static int measure(struct rate *rate, int (*once)(void *context), void *context, int images,
@@ -91,9 +87,9 @@ static int measure(struct rate *rate, int (*once)(void *context), void *context,
         rates[i] = images / (clock_seconds() - start);
     }
     if (rc == 0) {
-        qsort(rates, (size_t)repetitions, sizeof *rates, compare_doubles);
+        rate->median = median(rates, repetitions); /* which sorts them */
         *rate = (struct rate){
-            .median = rates[repetitions / 2], .least = rates[0], .most = rates[repetitions - 1]};
+            .median = rate->median, .least = rates[0], .most = rates[repetitions - 1]};
     }
     free(rates);
     return rc;

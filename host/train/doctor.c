@@ -56,7 +56,8 @@ static int compare(struct examination *self, struct array *array, struct shape s
                    struct result_index kind, const char *result, const char *pass) {
     struct comparison comparison;
     struct finding finding = {.result = result};
-    TRY(patient_compare(&comparison, &self->patient, array, shape, kind));
+    TRY(patient_compare(&comparison, &self->patient, array, shape, kind,
+                        layer_slack(&self->patient.specs, pass)));
     finding.compared = comparison.compared;
     finding.not_written = comparison.not_written;
     finding.worst = comparison.worst;
@@ -151,14 +152,6 @@ static int examine_set(const struct bed *bed, const struct layer_kernels *kernel
     return rc < 0 ? rc : self.failures;
 }
 
-static int has_listed(const struct layer_kernels *kernels, const struct target *target) {
-    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        if (trust_is_kernel(&kernels->specs[k]) && !trust_kernel(&kernels->specs[k], target))
-            return 1;
-    }
-    return 0;
-}
-
 /* Where chosen kernels are wrong, those too that then take their place, beside the others; and the
  * plain ones where they are listed, as they may be right by now. */
 static int examine_layer(const struct bed *bed, struct trust_examination *examination) {
@@ -176,7 +169,7 @@ static int examine_layer(const struct bed *bed, struct trust_examination *examin
         return failures;
     plain_target.technique = TECHNIQUE_REFERENCE;
     layer->type->kernels(layer, &plain_target, 1, bed->truth_kind, &plain);
-    return has_listed(&plain, &plain_target) ? examine_set(bed, &plain, examination) : 0;
+    return trust_has_listed(&plain, &plain_target) ? examine_set(bed, &plain, examination) : 0;
 }
 
 static struct bed bed_of(const struct net *net, struct device *device, int node,
@@ -185,8 +178,7 @@ static struct bed bed_of(const struct net *net, struct device *device, int node,
                         .device = device,
                         .layer = &net->nodes[node].layer,
                         .node = node,
-                        .truth_kind =
-                            net_loss(net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS,
+                        .truth_kind = net_truth_kind(net),
                         .target = {.tiling = tiling_for_batch(net_micro_batch(net)),
                                    .technique = options->technique,
                                    .device = *device_info(device),

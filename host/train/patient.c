@@ -259,7 +259,7 @@ static int64_t count_not_finite(const struct array *array) {
 }
 
 int patient_compare(struct comparison *out, struct patient *patient, struct array *array,
-                    struct shape shape, struct result_index kind) {
+                    struct shape shape, struct result_index kind, double slack) {
     *out = (struct comparison){0};
     TRY(buffer_read(array->buffer, 0, buffer_bytes(array->buffer), array->values));
     if (patient->disturb)
@@ -272,7 +272,7 @@ int patient_compare(struct comparison *out, struct patient *patient, struct arra
             break;
         struct result_index index = choose_index(patient, kind, shape, array->count, i);
         struct element want = patient->layer->type->reference(&patient->values, index);
-        want.tolerance *= 1 + patient->specs.slack[kind.result];
+        want.tolerance *= 1 + slack;
         out->worst =
             fmax(out->worst, element_excess(result_value(patient, array, shape, index), want));
         out->compared++;

@@ -63,8 +63,9 @@ struct comparison {
     double worst;        /* the largest |error| / tolerance of those compared */
 };
 
-/* Compares a sample of the elements of a result with what they should be. */
+/* Compares a sample of the elements of a result with what they should be, for kernels with some
+ * slack (layer_slack). */
 int patient_compare(struct comparison *out, struct patient *patient, struct array *array,
-                    struct shape shape, struct result_index kind);
+                    struct shape shape, struct result_index kind, double slack);
 
 #endif

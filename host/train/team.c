@@ -3,6 +3,7 @@
 #include "base/barrier.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/numbers.h"
 #include "base/progress.h"
 #include "cl/quirks.h"
 #include "net/memory_needs.h"
@@ -77,10 +78,6 @@ struct team {
 };
 
 /* ---- what a worker does with its part of a batch ---- */
-
-static int least(int a, int b) {
-    return a < b ? a : b;
-}
 
 /* The batch may go, as far as this worker is concerned. */
 static void note_sent(struct worker *worker) {

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/numbers.h"
 #include "base/progress.h"
 #include "layers/trust.h"
 #include "train/patient.h"
@@ -25,7 +26,7 @@ struct work {
     int node, layers;
     struct choice ways[WAYS_MAX]; /* the one that is taken comes first */
     int way_count;
-    double seconds; /* of a run; until it was measured, a guess by its operations */
+    double size; /* multiply-adds of all these layers: what its share of the time goes by */
 };
 
 /* The kernels of a pass, computed one way with some values. */
@@ -51,15 +52,11 @@ struct tuner {
     struct tuner_finding finding;
 };
 
-static enum truth truth_of(const struct tuner *tuner) {
-    return net_loss(tuner->net)->plan.labels_only ? TRUTH_LABELS : TRUTH_NUMBERS;
-}
-
 static void ask_kernels(const struct tuner *tuner, const struct target *target, int node,
                         struct layer_kernels *out) {
     const struct node *n = &tuner->net->nodes[node];
     *out = (struct layer_kernels){0};
-    n->layer.type->kernels(&n->layer, target, n->needs_dx[0], truth_of(tuner), out);
+    n->layer.type->kernels(&n->layer, target, n->needs_dx[0], net_truth_kind(tuner->net), out);
 }
 
 static int is_over(const struct tuner *tuner) {
@@ -124,11 +121,8 @@ static int open_variant(struct tuner *tuner, struct variant *variant, const stru
         return error_set(ERROR_INPUT, "%s", variant->choice.refused);
     assert(variant->choice.is_taken);
     keep_pass(&variant->specs, way->pass);
-    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        if (trust_is_kernel(&variant->specs.specs[k]) &&
-            !trust_kernel(&variant->specs.specs[k], &target))
-            return error_set(ERROR_INPUT, "its results are wrong");
-    }
+    if (trust_has_listed(&variant->specs, &target))
+        return error_set(ERROR_INPUT, "its results are wrong");
     TRY(grow_scratch(&tuner->patient, variant->specs.scratch_bytes));
     return build(tuner->device, variant);
 }
@@ -168,16 +162,6 @@ static int time_variant(struct tuner *tuner, double *seconds, const struct varia
     return 0;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values, int count) {
-    qsort(values, (size_t)count, sizeof *values, compare_doubles);
-    return values[count / 2];
-}
-
 /* Whether the candidate is faster than the best so far by more than noise: 1 or 0; *seconds is what
  * it takes. The two take turns, and each pair counts by itself. */
 static int is_faster(struct tuner *tuner, const struct variant *candidate,
@@ -210,15 +194,16 @@ static int is_right(struct tuner *tuner, const struct variant *candidate) {
     if (layer->plan.has_slope) /* what the gradients are held against */
         TRY(buffer_read(patient->dy.buffer, 0, buffer_bytes(patient->dy.buffer),
                         patient->dy.values));
+    double slack = layer_slack(&candidate->specs, pass);
     if (strcmp(pass, "forward") == 0)
         TRY(patient_compare(&c, patient, &patient->y, layer->plan.output,
-                            (struct result_index){.result = RESULT_OUTPUT}));
+                            (struct result_index){.result = RESULT_OUTPUT}, slack));
     else if (strcmp(pass, "backward data") == 0)
         TRY(patient_compare(&c, patient, &patient->dx[0], layer->inputs[0],
-                            (struct result_index){.result = RESULT_INPUT_GRADIENT}));
+                            (struct result_index){.result = RESULT_INPUT_GRADIENT}, slack));
     else
         TRY(patient_compare(&c, patient, &patient->gradients[0], layer->plan.output,
-                            (struct result_index){.result = RESULT_GRADIENT}));
+                            (struct result_index){.result = RESULT_GRADIENT}, slack));
     return c.not_written == 0 && c.worst <= 1;
 }
 
@@ -345,7 +330,7 @@ static int try_way(struct tuner *tuner, const struct work *work, const struct ch
 static int open_patient(struct tuner *tuner, const struct work *work) {
     const struct node *node = &tuner->net->nodes[work->node];
     const struct patient_options how = {.index = (uint32_t)work->node,
-                                        .truth_kind = truth_of(tuner),
+                                        .truth_kind = net_truth_kind(tuner->net),
                                         .needs_dx = node->needs_dx[0],
                                         .disturb = tuner->options->disturb,
                                         .context = tuner->options->context};
@@ -368,7 +353,7 @@ static int tune_open(struct tuner *tuner, const struct work *work, struct varian
     TRY(buffer_read(tuner->patient.y.buffer, 0, buffer_bytes(tuner->patient.y.buffer),
                     tuner->patient.y.values));
     TRY(begin(tuner, best, work, &work->ways[0], work->ways[0].values));
-    tuner->finding.tuning.default_seconds = best->seconds;
+    tuner->finding.tuning.seconds_before = best->seconds;
     set_way_deadline(tuner, work->way_count, end);
     TRY(descend(tuner, work, best));
     for (int i = 1; i < work->way_count; i++) {
@@ -382,11 +367,11 @@ static int tune_open(struct tuner *tuner, const struct work *work, struct varian
 /* Notes the best for later runs. */
 static int keep(struct tuner *tuner, const struct choice *choice, double seconds) {
     struct tuning *tuning = &tuner->finding.tuning;
-    double before = tuning->default_seconds;
+    double before = tuning->seconds_before;
     *tuning =
         tuning_of(choice, choice->values, tuner->options->is_full ? ORIGIN_FULL : ORIGIN_QUICK);
     tuning->seconds = seconds;
-    tuning->default_seconds = before;
+    tuning->seconds_before = before;
     return device_keep_tuning(tuner->device, tuning);
 }
 
@@ -425,6 +410,7 @@ static void add_work(struct tuner *tuner, int node, const struct layer_kernels *
     struct work *work = find_work(tuner, taken);
     if (work) {
         work->layers++;
+        work->size += (double)tuner->net->nodes[node].layer.plan.macs;
         return;
     }
     if (tuner->count == WORK_MAX ||
@@ -435,7 +421,7 @@ static void add_work(struct tuner *tuner, int node, const struct layer_kernels *
                           .layers = 1,
                           .ways = {*taken},
                           .way_count = 1,
-                          .seconds = (double)tuner->net->nodes[node].layer.plan.macs};
+                          .size = (double)tuner->net->nodes[node].layer.plan.macs};
     for (int i = 0; i < kernels->choice_count && work->way_count < WAYS_MAX; i++) {
         const struct choice *choice = &kernels->choices[i];
         if (is_same(choice, taken) && !choice->is_taken)
@@ -445,9 +431,8 @@ static void add_work(struct tuner *tuner, int node, const struct layer_kernels *
 
 static int compare_work(const void *a, const void *b) {
     const struct work *x = a, *y = b;
-    double left = x->seconds * x->layers, right = y->seconds * y->layers;
-    if (left != right) /* NOLINT: any order of equals will do */
-        return left > right ? -1 : 1;
+    if (x->size != y->size) /* NOLINT: any order of equals will do */
+        return x->size > y->size ? -1 : 1;
     return x->node - y->node;
 }
 
@@ -470,9 +455,8 @@ static void set_deadline(struct tuner *tuner, int i, double end) {
     if (tuner->options->seconds <= 0)
         return;
     for (int j = i; j < tuner->count; j++)
-        rest += tuner->work[j].seconds * tuner->work[j].layers;
-    double mine = tuner->work[i].seconds * tuner->work[i].layers;
-    tuner->deadline = now + (end > now && rest > 0 ? (end - now) * mine / rest : 0);
+        rest += tuner->work[j].size;
+    tuner->deadline = now + (end > now && rest > 0 ? (end - now) * tuner->work[i].size / rest : 0);
 }
 
 /* A pass for which no time is left stays as it is, and is not tried again at every start. */

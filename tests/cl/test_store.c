@@ -212,7 +212,7 @@ static void keep_tuning(struct store *store, const char *device, int problem, co
     struct tuning tuning = {.kernel = "conv forward",
                             .source = kernel_text_hash("conv_vector.cl"),
                             .seconds = 0.25,
-                            .default_seconds = 0.5,
+                            .seconds_before = 0.5,
                             .origin = ORIGIN_FULL};
     (void)snprintf(tuning.problem, sizeof tuning.problem, "C=%d", problem);
     (void)snprintf(tuning.values, sizeof tuning.values, "%s", values);
@@ -241,7 +241,7 @@ START_TEST(store_finds_the_tunings_of_a_device) {
     ck_assert_str_eq(row->problem, "C=3");
     ck_assert_str_eq(row->values, "conv_vector.cl BLOCK=2");
     ck_assert(row->source == kernel_text_hash("conv_vector.cl"));
-    ck_assert(row->seconds == 0.25 && row->default_seconds == 0.5); /* NOLINT: exact */
+    ck_assert(row->seconds == 0.25 && row->seconds_before == 0.5); /* NOLINT: exact */
     ck_assert_int_eq(row->origin, ORIGIN_FULL);
     tunings_free(tunings);
     store_close(store);

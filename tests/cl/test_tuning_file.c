@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FIRST_LINE                                                                                 \
-    "clnet tunings 1: platform\tdevice\tdriver\tkernel\tproblem\tvalues\tsource\tms\tdefault ms\t" \
+#define FIRST_LINE                                                                                \
+    "clnet tunings 1: platform\tdevice\tdriver\tkernel\tproblem\tvalues\tsource\tms\tms before\t" \
     "origin\n"
 #define ROW "PoCL\tcpu\t1.0\tconv forward\tC=3\tlimits.cl WIDTH=2\tany\t1.5\t3\tfull\n"
 
@@ -26,7 +26,7 @@ static struct tuning tuning_for(const char *problem, const char *values, enum or
     struct tuning tuning = {.kernel = "any forward",
                             .source = kernel_text_hash("limits.cl"),
                             .seconds = 0.0125,
-                            .default_seconds = 0.25,
+                            .seconds_before = 0.25,
                             .origin = origin};
     (void)snprintf(tuning.problem, sizeof tuning.problem, "%s", problem);
     (void)snprintf(tuning.values, sizeof tuning.values, "%s", values);
@@ -39,7 +39,7 @@ static void assert_same(const struct tuning *a, const struct tuning *b) {
     ck_assert_str_eq(a->values, b->values);
     ck_assert(a->source == b->source);
     ck_assert_double_eq_tol(a->seconds, b->seconds, 1e-6 * b->seconds); /* six digits */
-    ck_assert_double_eq_tol(a->default_seconds, b->default_seconds, 1e-6 * b->default_seconds);
+    ck_assert_double_eq_tol(a->seconds_before, b->seconds_before, 1e-6 * b->seconds_before);
     ck_assert_int_eq(a->origin, b->origin);
 }
 
@@ -99,8 +99,9 @@ START_TEST(tuning_file_passes_over_comments_and_repeated_first_lines) {
         FIRST_LINE ROW ROW,
         "# a comment\n\n" FIRST_LINE "#\n" ROW "\n" ROW "# the end",
         FIRST_LINE ROW FIRST_LINE ROW,
-        "clnet tunings 1: platform\tdevice\tdriver\tkernel\tproblem\tvalues\tsource\tms\tdefault "
-        "ms\torigin\r\nPoCL\tcpu\t1.0\tconv forward\tC=3\tlimits.cl WIDTH=2\tany\t1.5\t3\tfull\r\n"
+        "clnet tunings 1: platform\tdevice\tdriver\tkernel\tproblem\tvalues\tsource\tms\tms "
+        "before\torigin\r\nPoCL\tcpu\t1.0\tconv forward\tC=3\tlimits.cl "
+        "WIDTH=2\tany\t1.5\t3\tfull\r\n"
         "\r\n" ROW,
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -127,7 +128,7 @@ START_TEST(tuning_file_names_line_and_column_of_what_is_wrong) {
         {"P\td\tv\tk\tp\tf A=1\t0123\t1\t1\tfull\n", "column 7 (source): expected 16"},
         {"P\td\tv\tk\tp\tf A=1\t0123456789abcdeg\t1\t1\tfull\n", "column 7 (source): expected 16"},
         {"P\td\tv\tk\tp\tf A=1\tany\tfast\t1\tfull\n", "column 8 (ms): 'fast' is not a number"},
-        {"P\td\tv\tk\tp\tf A=1\tany\t1\t-1\tfull\n", "column 9 (default ms): -1 is outside"},
+        {"P\td\tv\tk\tp\tf A=1\tany\t1\t-1\tfull\n", "column 9 (ms before): -1 is outside"},
         {"P\td\tv\tk\tp\tf A=1\tany\tnan\t1\tfull\n", "column 8 (ms): 'nan' is not a number"},
         {"P\td\tv\tk\tp\tf A=1\tany\t1e99\t1\tfull\n", "column 8 (ms): 1e99 is outside"},
         {"P\td\tv\tk\tp\tf A=1\tany\t1\t1\tbest\n", "column 10 (origin): 'best' is no origin"},

@@ -765,8 +765,8 @@ static const char *const tuned = "[net]\nwidth=8\nheight=8\nchannels=3\nbatch=4\
                                  "name=conv1\nfilters=8\nsize=3\npadding=1\nactivation=linear\n"
                                  "[convolutional]\nname=conv2\nfilters=8\nsize=3\npadding=1\n"
                                  "activation=linear\n[cost]\n";
-#define TUNINGS                                                                                    \
-    "clnet tunings 1: platform\tdevice\tdriver\tkernel\tproblem\tvalues\tsource\tms\tdefault ms\t" \
+#define TUNINGS                                                                                   \
+    "clnet tunings 1: platform\tdevice\tdriver\tkernel\tproblem\tvalues\tsource\tms\tms before\t" \
     "origin\n"
 #define CONV1 \
     "T=4 TILES=1 GROUPS=1 C=3 H=8 W=8 K=8 R=3 S=3 STRIDE=1 PADDING=1 OUT_H=8 OUT_W=8 ACTIVATION=0"
@@ -793,7 +793,7 @@ START_TEST(cli_tune_shares_by_files_and_lists_what_is_chosen_and_why) {
            "shared.tsv: 5 tunings, 1 of them of other devices\n");
     static const char *const listed[] = {
         "conv1        forward          imported conv_vector.cl VECTORS=1 BLOCK=2 BLOCKS=1 ",
-        "1.500 ms when it was found, 2.000 by default",
+        "1.500 ms when it was found, 2.000 before",
         "conv1        backward weight  default  ",
         "CHANNEL_BLOCKS=1' (imported): there are fewer filters or channels\n",
         "conv2        forward          default  ",

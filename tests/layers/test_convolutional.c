@@ -319,27 +319,37 @@ static void retune(struct layer_bench *bench, struct tunings *tunings, const cha
     ck_assert_int_eq(taken, filter ? 3 : 2);
 }
 
-START_TEST(conv_gives_the_same_with_every_register_tile) {
-    const struct register_tile *tile = &register_tiles[_i];
+/* As the passes of a case come out by a file's kernels. With `vector` it is for a device whose
+ * vectors are so wide: a CPU, unless that is 1; with 0 for the test device. */
+static void check_way(const struct conv_case *c, enum technique technique, int vector,
+                      const char *file, const char *result, const char *filter) {
     char text[256];
-    if (_i > 0 && !test_takes_large_tiles())
-        SKIP_TEST(TEST_SLOW_TO_COMPILE);
-    write_text(text, &tuned_case);
     struct layer_bench bench;
     struct tunings *tunings = tunings_create();
     struct device_info device = *device_info(test_device());
-    struct layer_bench_options options = options_of(&tuned_case, TECHNIQUE_VECTOR);
+    struct layer_bench_options options = options_of(c, technique);
     ck_assert_ptr_nonnull(tunings);
-    device.is_cpu = tile->vector > 1; /* a CPU's work-items have vectors */
-    device.vector_width = tile->vector;
-    options.device = &device;
+    write_text(text, c);
+    if (vector) {
+        device.is_cpu = vector > 1;
+        device.vector_width = vector;
+        options.device = &device;
+    }
     ck_succeeds(layer_bench_infer(&bench, text, &options));
-    retune(&bench, tunings, "conv_vector.cl", tile->result, tile->filter);
+    retune(&bench, tunings, file, result, filter);
     layer_bench_build(&bench);
-    check_forward(&bench, &tuned_case);
-    check_backward(&bench, &tuned_case);
+    check_forward(&bench, c);
+    check_backward(&bench, c);
     layer_bench_close(&bench);
     tunings_free(tunings);
+}
+
+START_TEST(conv_gives_the_same_with_every_register_tile) {
+    const struct register_tile *tile = &register_tiles[_i];
+    if (_i > 0 && !test_takes_large_tiles())
+        SKIP_TEST(TEST_SLOW_TO_COMPILE);
+    check_way(&tuned_case, TECHNIQUE_VECTOR, tile->vector, "conv_vector.cl", tile->result,
+              tile->filter);
 }
 END_TEST
 
@@ -401,24 +411,9 @@ static const struct conv_case patched_cases[] = {
 };
 
 static void check_patch(int i, int size, const struct conv_case *c) {
-    char text[256], values[128];
-    struct layer_bench bench;
-    struct tunings *tunings = tunings_create();
-    struct device_info device = *device_info(test_device());
-    struct layer_bench_options options = options_of(c, TECHNIQUE_VECTOR);
-    ck_assert_ptr_nonnull(tunings);
-    write_text(text, c);
+    char values[128];
     (void)snprintf(values, sizeof values, "PATCH=%d %s", size, patches[i].values);
-    device.is_cpu = patches[i].vector > 1; /* a CPU's work-items have vectors */
-    device.vector_width = patches[i].vector;
-    options.device = &device;
-    ck_succeeds(layer_bench_infer(&bench, text, &options));
-    retune(&bench, tunings, "conv_winograd.cl", values, NULL);
-    layer_bench_build(&bench);
-    check_forward(&bench, c);
-    check_backward(&bench, c);
-    layer_bench_close(&bench);
-    tunings_free(tunings);
+    check_way(c, TECHNIQUE_VECTOR, patches[i].vector, "conv_winograd.cl", values, NULL);
 }
 
 START_TEST(conv_gives_the_same_by_patches_of_2_by_2) {
@@ -489,9 +484,9 @@ START_TEST(conv_by_patches_of_4_by_4_has_slack_at_the_corners_of_pictures_alone)
         conv.padding = padding;
         conv.out.h = conv.out.w = 11 + 2 * padding;
         specs = conv_specs(&conv, &target, 1);
-        ck_assert_double_eq(specs.slack[CONV_PASS_FORWARD], forward[padding]);
-        ck_assert_double_eq(specs.slack[CONV_PASS_DATA], forward[2 - padding]);
-        ck_assert_double_eq(specs.slack[CONV_PASS_FILTER], 0);
+        ck_assert_double_eq(specs.specs[CONV_FORWARD].slack, forward[padding]);
+        ck_assert_double_eq(specs.specs[CONV_BACKWARD_DATA].slack, forward[2 - padding]);
+        ck_assert_double_eq(specs.specs[CONV_BACKWARD_FILTER].slack, 0);
     }
 }
 END_TEST
@@ -557,20 +552,9 @@ static const struct conv_case tiled_cases[] = {
 };
 
 static void check_tile(int i, const struct conv_case *c) {
-    char text[256], filter[128];
-    struct layer_bench bench;
-    struct tunings *tunings = tunings_create();
-    struct layer_bench_options options = options_of(c, TECHNIQUE_TILED);
-    ck_assert_ptr_nonnull(tunings);
-    write_text(text, c);
+    char filter[128];
     (void)snprintf(filter, sizeof filter, "%s SPLITS=%d", tiles[i].tile, tiles[i].splits);
-    ck_succeeds(layer_bench_infer(&bench, text, &options));
-    retune(&bench, tunings, "conv_tiled.cl", tiles[i].tile, filter);
-    layer_bench_build(&bench);
-    check_forward(&bench, c);
-    check_backward(&bench, c);
-    layer_bench_close(&bench);
-    tunings_free(tunings);
+    check_way(c, TECHNIQUE_TILED, 0, "conv_tiled.cl", tiles[i].tile, filter);
 }
 
 static int device_has_room(const char *text) {

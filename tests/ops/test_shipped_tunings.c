@@ -155,7 +155,7 @@ START_TEST(shipped_rows_are_of_kernels_and_values_that_there_are) {
         const char *why = check(&row);
         ck_assert_msg(!why, "%s, %s, %s, %s: %s", file.rows[i].device, row.kernel, row.problem,
                       row.values, why);
-        ck_assert_msg(row.seconds > 0 && row.default_seconds > 0, "%s, %s, %s: it was not measured",
+        ck_assert_msg(row.seconds > 0 && row.seconds_before > 0, "%s, %s, %s: it was not measured",
                       file.rows[i].device, row.kernel, row.problem);
     }
     tuning_file_free(&file);
