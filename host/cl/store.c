@@ -45,12 +45,19 @@ enum state { STATE_KEPT, STATE_TRIED, STATE_PROVEN };
 
 /* ---- opening ---- */
 
-/* SQLite's code; what was opened is to be closed in any case. */
+/* SQLite's code; what was opened is to be closed in any case. Of several processes that make the
+ * database at once all but one are refused the journal, and SQLite's own timeout does not wait
+ * for that. */
 static int connect(sqlite3 **database, const char *path) {
+    enum { PAUSE = 5 };
     int code = sqlite3_open(path, database);
     if (code == SQLITE_OK)
-        code = sqlite3_busy_timeout(*database, PATIENCE);
-    return code == SQLITE_OK ? sqlite3_exec(*database, schema, NULL, NULL, NULL) : code;
+        code = sqlite3_exec(*database, schema, NULL, NULL, NULL);
+    for (int waited = 0; code == SQLITE_BUSY && waited < PATIENCE; waited += PAUSE) {
+        (void)sqlite3_sleep(PAUSE);
+        code = sqlite3_exec(*database, schema, NULL, NULL, NULL);
+    }
+    return code == SQLITE_OK ? sqlite3_busy_timeout(*database, PATIENCE) : code;
 }
 
 static void remove_database(const char *path) {

@@ -151,7 +151,7 @@ END_TEST
 enum { WRITERS = 4, EACH = 25 };
 
 /* One process of several. */
-static void write_many(int writer) {
+static int write_many(int writer) {
     struct store *store = store_open(path);
     char key[32];
     for (int i = 0; store && i < EACH; i++) {
@@ -159,16 +159,15 @@ static void write_many(int writer) {
         keep(store, key, key);
     }
     store_close(store);
+    return store ? 0 : 1;
 }
 
 START_TEST(store_is_written_by_several_processes_at_once) {
     for (int w = 0; w < WRITERS; w++) {
         pid_t child = fork();
         ck_assert_int_ge(child, 0);
-        if (child == 0) {
-            write_many(w);
-            _exit(0);
-        }
+        if (child == 0)
+            _exit(write_many(w));
     }
     int status;
     while (wait(&status) > 0)
