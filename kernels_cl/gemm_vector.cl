@@ -76,6 +76,19 @@
 #endif
 #define PANEL_BLOCKS ((TUNE_PANEL + TUNE_ROWS - 1) / TUNE_ROWS)
 
+/* Memory works while the sums are computed: with every STEP terms some of what will be needed soon is
+ * fetched. C's old values are, of the block at hand; and A's next terms, to be copied: of a block's
+ * rows, in as many shares as there are passes over the block. */
+#define STEP 16
+#define PASSES (MEMBERS * TUNE_COLUMNS)
+#if TRANSPOSE_A
+#define FETCHES STEP /* terms, of which each has its rows together */
+#define FETCH_AT(row, p, i) A_AT(row, (p) + (i))
+#else
+#define FETCHES TUNE_ROWS /* rows, of which each has its terms together */
+#define FETCH_AT(row, p, i) A_AT((row) + (i), p)
+#endif
+
 /* Global size: ceil(N / WIDTH / TUNE_COLUMNS), ceil(M / TUNE_PANEL), 1. */
 WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float *b,
                                       global float *c) {
@@ -113,29 +126,39 @@ WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float 
         }
 #endif
 
+        /* The next terms; after the last, the first ones of the next work-item's rows. */
+        global const float *next =
+            a + (p0 + depth < TERMS ? A_AT(row_first, p0 + depth) : A_AT(row_first + TUNE_PANEL, 0));
         for (int t = 0; t < MEMBERS; t++) {
             for (int row = row_first; row < row_end; row += TUNE_ROWS) {
                 const float *from_a = panel + (row - row_first) / TUNE_ROWS * BLOCK_FLOATS;
                 for (int column = column_first; column < column_end; column += WIDTH) {
                     global float *to = c + (size_t)t * STRIDE_C + (size_t)row * N + column;
+                    global const float *from_b = b + B_AT(t, p0, column);
                     const int is_added = ACCUMULATE || p0 > 0;
+                    const int pass = t * TUNE_COLUMNS + (column - column_first) / WIDTH;
                     floatv sum[TUNE_ROWS][TUNE_VECTORS];
                     UNROLL for (int i = 0; i < TUNE_ROWS; i++) {
-                        UNROLL for (int v = 0; v < TUNE_VECTORS; v++) {
-                            sum[i][v] = (floatv)0.0f;
-                            if (is_added && row + i < row_end)
+                        UNROLL for (int v = 0; v < TUNE_VECTORS; v++) sum[i][v] = (floatv)0.0f;
+                    }
+                    NO_UNROLL for (int step = 0; step < depth; step += STEP) {
+                        for (int i = pass * FETCHES / PASSES; i < (pass + 1) * FETCHES / PASSES; i++)
+                            PREFETCH_FAR(next + FETCH_AT(row - row_first, step, i));
+                        const int fetched = step / STEP * 2; /* two rows of C a step */
+                        for (int i = fetched; is_added && i < min(fetched + 2, row_end - row); i++) {
+                            UNROLL for (int v = 0; v < TUNE_VECTORS; v++)
                                 PREFETCH(to + (size_t)i * N + v * TUNE_VECTOR);
                         }
-                    }
-                    global const float *from_b = b + B_AT(t, p0, column);
-                    NO_UNROLL for (int p = 0; p < depth; p++) {
-                        floatv value[TUNE_VECTORS];
-                        UNROLL for (int v = 0; v < TUNE_VECTORS; v++) value[v] =
-                            ((global const floatv *)(from_b + (size_t)p * B_STEP))[v];
-                        UNROLL for (int i = 0; i < TUNE_ROWS; i++) {
-                            const floatv factor = (floatv)(from_a[BLOCK_AT(i, p)]);
-                            UNROLL for (int v = 0; v < TUNE_VECTORS; v++) sum[i][v] =
-                                MAD(factor, value[v], sum[i][v]);
+                        const int end = min(step + STEP, depth);
+                        NO_UNROLL for (int p = step; p < end; p++) {
+                            floatv value[TUNE_VECTORS];
+                            UNROLL for (int v = 0; v < TUNE_VECTORS; v++) value[v] =
+                                ((global const floatv *)(from_b + (size_t)p * B_STEP))[v];
+                            UNROLL for (int i = 0; i < TUNE_ROWS; i++) {
+                                const floatv factor = (floatv)(from_a[BLOCK_AT(i, p)]);
+                                UNROLL for (int v = 0; v < TUNE_VECTORS; v++) sum[i][v] =
+                                    MAD(factor, value[v], sum[i][v]);
+                            }
                         }
                     }
                     UNROLL for (int i = 0; i < TUNE_ROWS; i++) {

@@ -94,17 +94,18 @@ static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct tar
     int terms = gemm->stride_c ? gemm->k : gemm->k * gemm->batch;
     int depth = clamp(terms, 1, 32), panel = 1, columns = 1; /* panel: blocks of rows */
     if (target_has_vectors(target)) {
-        /* A strip of B stays in the nearest cache, while rows pass by from the second one: there a
-         * tenth of it holds the copy of A, and a sixteenth strips, which pass by each block of
-         * rows. And there is work for all units. (The copy lies on the stack of a CPU's thread,
-         * which second caches that cores share must not fill.) */
-        int near = (int)target_cache(target, 1) / 10 * 7,
+        /* A strip of B takes half of the nearest cache, as the rows that pass by from the second
+         * one need room too. There an eighth holds the copy of A, and a sixteenth strips, which
+         * pass by each block of rows; what will be copied next is fetched into the rest. And there
+         * is work for all units. (The copy lies on the stack of a CPU's thread, which second caches
+         * that cores share must not fill.) */
+        int near = (int)target_cache(target, 1) / 2,
             second = clamp((int)target_cache(target, 2), 0, 4 << 20);
         int term = width * (int)sizeof(float),
             items = 4 * clamp(target->device.compute_units, 1, 4096);
         int row_blocks = blocks(gemm->m, rows);
         depth = clamp(terms, 1, clamp(near / term / 64 * 64, 64, 512));
-        panel = second / 10 / ((depth + 16) * rows * (int)sizeof(float));
+        panel = second / 8 / ((depth + 16) * rows * (int)sizeof(float));
         columns = clamp(second / 16 / (depth * term), 1, clamp(strips / 8, 1, strips));
         int strip_items = blocks(strips, columns);
         panel =
