@@ -49,9 +49,10 @@ enum { QUICK_SECONDS = 60 };
 
 static void print_finding(void *context, const struct tuner_finding *f) {
     (void)context;
-    (void)printf("  %-12s %-16s %9.3f ms, was %9.3f; tried %d, %d cannot run, %d wrong\n"
+    (void)printf("  %-12s %-16s %9.3f ms, was %9.3f%s; tried %d, %d cannot run, %d wrong\n"
                  "  %-12s %s\n",
                  f->layer->name, f->pass, 1e3 * f->tuning.seconds, 1e3 * f->tuning.seconds_before,
+                 f->tuning.seconds < f->tuning.seconds_before ? "" : " (nothing is faster)",
                  f->tried, f->cannot, f->wrong, "", f->tuning.values);
 }
 

@@ -46,6 +46,30 @@ static int is_stopped(void *context) {
     return ((struct story *)context)->stops;
 }
 
+/* A device that is slow for whatever it has run a few times: every newcomer seems to be better. */
+struct noise {
+    char values[32][TUNING_PROBLEM];
+    int calls[32], count;
+};
+
+static double tell_noise(void *context, const char *values, double seconds) {
+    enum { NEW = 6 }; /* calls: as many as a newcomer gets */
+    struct noise *noise = context;
+    (void)seconds;
+    int i = 0;
+    while (i < noise->count && strcmp(noise->values[i], values) != 0)
+        i++;
+    if (i == noise->count) {
+        ck_assert_int_lt(noise->count++, 32);
+        (void)snprintf(noise->values[i], sizeof noise->values[i], "%s", values);
+    }
+    return noise->calls[i]++ < NEW ? 0.5 : 1;
+}
+
+static int has_heard_enough(void *context) {
+    return ((struct noise *)context)->count > 6;
+}
+
 static int tune(const struct net *net, struct device *device, struct story *story) {
     const struct tuner_options options = {.technique = TECHNIQUE_VECTOR,
                                           .enough = ORIGIN_IMPORTED,
@@ -134,6 +158,22 @@ static void check_backward(const struct net *net) {
     device_close(device);
 }
 
+static void check_noise(const struct net *net) {
+    static struct noise noise;
+    const struct tuner_options options = {.technique = TECHNIQUE_VECTOR,
+                                          .is_stopped = has_heard_enough,
+                                          .context = &noise,
+                                          .clock = tell_noise};
+    struct device *device = opened();
+    struct choice before = chosen(net, device);
+    ck_assert_int_eq(tuner_run(net, device, &options), 1);
+    ck_assert_int_gt(noise.count, 6);
+    struct choice after = chosen(net, device);
+    ck_assert_int_eq(after.origin, ORIGIN_QUICK);
+    ck_assert_int_eq(memcmp(after.values, before.values, sizeof after.values), 0);
+    device_close(device);
+}
+
 static void check_stopped(const struct net *net) {
     struct story story = {.fast = "SPAN=4", .stops = 1};
     struct device *device = opened();
@@ -165,6 +205,11 @@ START_TEST(tuner_finds_the_fastest_for_gradients_too) {
 }
 END_TEST
 
+START_TEST(tuner_keeps_what_was_known_where_all_gains_were_noise) {
+    with_net(check_noise);
+}
+END_TEST
+
 START_TEST(tuner_ends_when_it_is_asked_to) {
     with_net(check_stopped);
 }
@@ -180,6 +225,7 @@ int main(void) {
     tcase_add_test(tests, tuner_never_lets_a_wrong_candidate_win_however_fast);
     tcase_add_test(tests, tuner_finds_the_fastest_and_the_next_run_knows_it);
     tcase_add_test(tests, tuner_finds_the_fastest_for_gradients_too);
+    tcase_add_test(tests, tuner_keeps_what_was_known_where_all_gains_were_noise);
     tcase_add_test(tests, tuner_ends_when_it_is_asked_to);
     return suite_run("train/tuner", tests);
 }
