@@ -191,6 +191,18 @@ const struct choice *tuning_choose(struct choice *ways, int count, const struct 
     return taken;
 }
 
+int choice_step(const struct choice *choice, int knob, int value, int step) {
+    const int *choices = choice->space->knobs[knob].choices, most = choice->most[knob];
+    int below = 0;
+    for (int i = 0; i < KNOB_CHOICES_MAX && choices[i] != 0 && !(most && choices[i] > most); i++) {
+        if (step > 0 && choices[i] > value)
+            return choices[i];
+        if (step < 0 && choices[i] < value)
+            below = choices[i];
+    }
+    return below;
+}
+
 void tuning_define(struct kernel_spec *spec, const struct space *space, const int values[]) {
     for (int i = 0; i < space->knob_count; i++)
         kernel_define(spec, space->knobs[i].macro, values[i]);

@@ -115,6 +115,10 @@ const struct choice *tuning_choose(struct choice *ways, int count, const struct 
 /* Why a device cannot run a candidate, or NULL. */
 const char *tuning_refuse(const struct space *space, const struct candidate *candidate);
 
+/* Of a knob, by its index, the next value worth trying above `value` (step 1) or below it (step
+ * -1); 0: there is none. */
+int choice_step(const struct choice *choice, int knob, int value, int step);
+
 /* Defines the knobs' macros. */
 void tuning_define(struct kernel_spec *spec, const struct space *space, const int values[]);
 

@@ -11,7 +11,7 @@
 struct flags {
     struct job_flags job;
     const char *output, *devices, *like, *set;
-    int technique, team;
+    int technique, team, candidates;
 };
 
 #define FIELD(name) offsetof(struct flags, name)
@@ -30,6 +30,8 @@ static const struct option flag_table[] = {
      OPTION_ENUM, FIELD(technique), "auto", 0, 0, techniques},
     {"team", "of one of so many devices that train together", OPTION_INT, FIELD(team), "1", 1, 64,
      NULL},
+    {"candidates", "in place of what training takes, what the tuner would try first", OPTION_BOOL,
+     FIELD(candidates), "0", 0, 1, NULL},
     {"batch", "override the batch", OPTION_STRING, FIELD(job.batch), NULL, 0, 0, NULL},
     {"set", "section.key=value: override a key of the config; may be given many times",
      OPTION_STRING, FIELD(set), NULL, 0, 0, NULL},
@@ -87,6 +89,8 @@ static json_t *describe_kernel(const struct listed_kernel *kernel,
                   "options", options, "global", sizes(spec->global), "local", sizes(spec->local));
     (void)json_object_update(json, more);
     json_decref(more);
+    if (kernel->tuning[0])
+        (void)json_object_set_new(json, "candidate", json_string(kernel->tuning));
     return json;
 }
 
@@ -148,7 +152,8 @@ static int write_kernels(const struct net *net, const struct device_file *device
     TRY(device_find_tunings(&tunings, &device->info));
     struct target target = {
         .technique = (enum technique)flags->technique, .device = device->info, .tunings = tunings};
-    int rc = kernel_list_create(&list, net, &target, flags->team);
+    int rc = flags->candidates ? kernel_list_create_candidates(&list, net, &target)
+                               : kernel_list_create(&list, net, &target, flags->team);
     if (rc == 0) {
         rc = write_list_of(&list, net, device, flags);
         kernel_list_free(&list);
@@ -169,6 +174,8 @@ static int run(const struct command *command, int argc, char **argv) {
     }
     if (!flags.output)
         return error_set(ERROR_INPUT, "--output: the folder to write to is missing");
+    if (flags.candidates && flags.team > 1)
+        return error_set(ERROR_INPUT, "--candidates: not with --team");
     TRY(find_device(&device, &flags));
     TRY(job_open(&job, command, &arguments, &flags.job));
     int rc = write_kernels(job.net, &device, &flags);
@@ -179,7 +186,7 @@ static int run(const struct command *command, int argc, char **argv) {
 const struct command command_kernels = {
     .name = "kernels",
     .usage = "CONFIG --output FOLDER [--devices INDEX | --like FILE] [--technique NAME]\n"
-             "              [--team N] [--batch N] [--set section.key=value]...",
+             "              [--team N | --candidates] [--batch N] [--set section.key=value]...",
     .help = "Writes the kernels that a config is compiled to on a device: the texts (NAME.cl), and "
             "for\n"
             "each kernel its options, geometry, and work at least (kernels.json). They are what "

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int add(struct kernel_list *list, const char *who, const struct kernel_spec *spec) {
     if (list->count == list->room) {
@@ -33,15 +34,21 @@ static int add_work(struct kernel_list *list, const char *who, struct kernel_spe
     return add(list, who, &spec);
 }
 
+static void ask_layer(struct layer_kernels *out, const struct net *net, const struct target *target,
+                      int i, int input_gradient, enum truth truth_kind) {
+    const struct layer *layer = &net->nodes[i].layer;
+    *out = (struct layer_kernels){0};
+    layer->type->kernels(layer, target, memory_plan_needs_any_dx(net, input_gradient, i),
+                         truth_kind, out);
+}
+
 static int add_layer(struct kernel_list *list, const struct net *net, const struct target *target,
                      int i, int input_gradient, enum truth truth_kind) {
-    const struct layer *layer = &net->nodes[i].layer;
-    struct layer_kernels kernels = {0};
-    layer->type->kernels(layer, target, memory_plan_needs_any_dx(net, input_gradient, i),
-                         truth_kind, &kernels);
+    struct layer_kernels kernels;
+    ask_layer(&kernels, net, target, i, input_gradient, truth_kind);
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
         if (trust_is_kernel(&kernels.specs[k]))
-            TRY(add(list, layer->name, &kernels.specs[k]));
+            TRY(add(list, net->nodes[i].layer.name, &kernels.specs[k]));
     }
     return 0;
 }
@@ -163,6 +170,87 @@ int kernel_list_create(struct kernel_list *out, const struct net *net, const str
     target.tiling = tiling_for_batch((net_micro_batch(net) + devices - 1) / devices);
     *out = (struct kernel_list){0};
     int rc = fill(out, net, &target, devices);
+    if (rc < 0)
+        kernel_list_free(out);
+    return rc;
+}
+
+/* ---- candidates ---- */
+
+/* Whether the pass is computed that way. */
+static int is_taken(const struct layer_kernels *kernels, const struct choice *way) {
+    for (int i = 0; i < kernels->choice_count; i++) {
+        const struct choice *choice = &kernels->choices[i];
+        if (choice->is_taken && choice->space == way->space && strcmp(choice->pass, way->pass) == 0)
+            return !choice->refused;
+    }
+    return 0;
+}
+
+static int add_pass(struct kernel_list *list, const char *who, const struct layer_kernels *kernels,
+                    const struct tuning *tuning, const char *pass) {
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        const struct kernel_spec *spec = &kernels->specs[k];
+        if (!spec->file || !spec->pass || strcmp(spec->pass, pass) != 0)
+            continue;
+        TRY(add(list, who, spec));
+        memcpy(list->kernels[list->count - 1].tuning, tuning->values, sizeof tuning->values);
+    }
+    return 0;
+}
+
+/* The kernels of a pass that is computed some way with some values. */
+static int add_candidate(struct kernel_list *list, const struct net *net,
+                         const struct target *device, int i, const struct choice *way,
+                         const int values[KNOBS_MAX]) {
+    const struct tuning tuning = tuning_of(way, values, ORIGIN_QUICK);
+    struct layer_kernels kernels;
+    struct target target = *device;
+    struct tunings *tunings = tunings_create();
+    if (!tunings)
+        return error_no_memory("tunings", 0);
+    target.tunings = tunings;
+    int rc = tunings_set(tunings, &tuning);
+    if (rc == 0) {
+        ask_layer(&kernels, net, &target, i, 0, net_truth_kind(net));
+        if (is_taken(&kernels, way))
+            rc = add_pass(list, net->nodes[i].layer.name, &kernels, &tuning, way->pass);
+    }
+    tunings_free(tunings);
+    return rc;
+}
+
+static int add_way(struct kernel_list *list, const struct net *net, const struct target *target,
+                   int i, const struct choice *way) {
+    TRY(add_candidate(list, net, target, i, way, way->values));
+    for (int turn = 0; turn < 2 * way->space->knob_count; turn++) {
+        const int knob = turn / 2, step = turn % 2 ? 1 : -1;
+        int values[KNOBS_MAX];
+        memcpy(values, way->values, sizeof values);
+        values[knob] = choice_step(way, knob, values[knob], step);
+        if (values[knob] != 0)
+            TRY(add_candidate(list, net, target, i, way, values));
+    }
+    return 0;
+}
+
+static int fill_candidates(struct kernel_list *list, const struct net *net,
+                           const struct target *target) {
+    for (int i = 0; i < net->count; i++) {
+        struct layer_kernels kernels;
+        ask_layer(&kernels, net, target, i, 0, net_truth_kind(net));
+        for (int c = 0; c < kernels.choice_count; c++)
+            TRY(add_way(list, net, target, i, &kernels.choices[c]));
+    }
+    return 0;
+}
+
+int kernel_list_create_candidates(struct kernel_list *out, const struct net *net,
+                                  const struct target *device) {
+    struct target target = *device;
+    target.tiling = tiling_for_batch(net_micro_batch(net));
+    *out = (struct kernel_list){0};
+    int rc = fill_candidates(out, net, &target);
     if (rc < 0)
         kernel_list_free(out);
     return rc;

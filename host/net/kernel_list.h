@@ -5,13 +5,15 @@
 #define NET_KERNEL_LIST_H
 
 #include "cl/target.h"
+#include "cl/tuning.h"
 #include "net/net.h"
 
 enum { KERNEL_LIST_NAME = 64 };
 
 struct listed_kernel {
-    char who[KERNEL_LIST_NAME]; /* the layer that it works for, or what it is about: "input" */
-    struct kernel_spec spec;    /* spec.file is NULL where CLBlast does it */
+    char who[KERNEL_LIST_NAME];  /* the layer that it works for, or what it is about: "input" */
+    char tuning[TUNING_PROBLEM]; /* of a candidate: "conv_tiled.cl M=64 ...", else empty */
+    struct kernel_spec spec;     /* spec.file is NULL where CLBlast does it */
 };
 
 struct kernel_list {
@@ -27,6 +29,12 @@ struct kernel_list {
  * ERROR_DEVICE. The target's tiling is not looked at. Free with kernel_list_free. */
 int kernel_list_create(struct kernel_list *out, const struct net *net, const struct target *device,
                        int devices);
+
+/* Lists in place of those what the tuner would try first, for one device: for each pass that leaves
+ * something open each way to compute it with the values that it begins with, and with each of them
+ * a step up and a step down, where the device can run that. */
+int kernel_list_create_candidates(struct kernel_list *out, const struct net *net,
+                                  const struct target *device);
 
 void kernel_list_free(struct kernel_list *list);
 

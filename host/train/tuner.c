@@ -162,8 +162,8 @@ static int time_variant(struct tuner *tuner, double *seconds, const struct varia
     return 0;
 }
 
-/* What two variants took in turns, in seconds, and the ratio of the two. Each pair counts by itself,
- * as a shared machine is now slow and now fast. */
+/* What two variants took in turns, in seconds, and the ratio of the two. Each pair counts by
+ * itself, as a shared machine is now slow and now fast. */
 struct turns {
     double first, second, ratio; /* first / second */
 };
@@ -180,7 +180,8 @@ static int take_turns(struct tuner *tuner, struct turns *turns, const struct var
         ratios[rounds] = seconds[rounds] > 0 ? firsts[rounds] / seconds[rounds] : 1;
         rounds++;
     } while (rounds < ROUNDS && ratios[0] <= hopeless);
-    *turns = (struct turns){median(firsts, rounds), median(seconds, rounds), median(ratios, rounds)};
+    *turns =
+        (struct turns){median(firsts, rounds), median(seconds, rounds), median(ratios, rounds)};
     return 0;
 }
 
@@ -258,26 +259,17 @@ static int try(struct tuner *tuner, const struct work *work, struct variant *bes
     return cannot_run(rc) ? 0 : rc;
 }
 
-static int is_worth_trying(const struct choice *choice, int knob, int value) {
-    return choice->most[knob] == 0 || value <= choice->most[knob];
-}
-
 /* Turns a knob one way from where it is, as long as that helps, or over all values. Returns whether
  * it helped. */
 static int turn(struct tuner *tuner, const struct work *work, struct variant *best, int knob,
                 int step) {
-    const int *choices = best->choice.space->knobs[knob].choices;
-    int from = best->choice.values[knob], has_helped = 0;
-    for (int i = step > 0 ? 0 : KNOB_CHOICES_MAX - 1; i >= 0 && i < KNOB_CHOICES_MAX; i += step) {
-        int values[KNOBS_MAX];
-        if (choices[i] == 0 || (choices[i] - from) * step <= 0 ||
-            !is_worth_trying(&best->choice, knob, choices[i]))
-            continue;
-        if (is_over(tuner))
-            break;
+    int has_helped = 0;
+    for (int value = choice_step(&best->choice, knob, best->choice.values[knob], step);
+         value != 0 && !is_over(tuner); value = choice_step(&best->choice, knob, value, step)) {
+        int values[KNOBS_MAX], cannot = tuner->finding.cannot;
         memcpy(values, best->choice.values, sizeof values);
-        values[knob] = choices[i];
-        int cannot = tuner->finding.cannot, rc = try(tuner, work, best, values);
+        values[knob] = value;
+        int rc = try(tuner, work, best, values);
         TRY(rc);
         has_helped |= rc;
         if (rc == 0 && !tuner->options->is_full && cannot == tuner->finding.cannot)

@@ -147,6 +147,20 @@ START_TEST(choice_becomes_macros_and_text) {
 }
 END_TEST
 
+START_TEST(choice_steps_over_the_values_that_are_worth_trying) {
+    struct choice choice = choose(NULL, 5);
+    ck_assert_int_eq(choice_step(&choice, WIDTH, 1, 1), 2);
+    ck_assert_int_eq(choice_step(&choice, WIDTH, 3, 1), 4);
+    ck_assert_int_eq(choice_step(&choice, WIDTH, 4, 1), 0);
+    ck_assert_int_eq(choice_step(&choice, WIDTH, 4, -1), 2);
+    ck_assert_int_eq(choice_step(&choice, WIDTH, 1, -1), 0);
+    choice.most[WIDTH] = 2; /* the default, 4, is beyond */
+    ck_assert_int_eq(choice_step(&choice, WIDTH, 2, 1), 0);
+    ck_assert_int_eq(choice_step(&choice, WIDTH, 4, -1), 2);
+    ck_assert_int_eq(choice_step(&choice, WIDTH, 4, 1), 0);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("tuning");
     tcase_add_test(tests, choice_is_the_default_until_a_table_knows_better);
@@ -154,5 +168,6 @@ int main(void) {
     tcase_add_test(tests, table_leaves_out_a_tuning_of_another_kernel_text);
     tcase_add_test(tests, choice_refuses_what_cannot_be_and_says_why);
     tcase_add_test(tests, choice_becomes_macros_and_text);
+    tcase_add_test(tests, choice_steps_over_the_values_that_are_worth_trying);
     return suite_run("cl/tuning", tests);
 }

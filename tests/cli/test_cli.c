@@ -317,6 +317,24 @@ START_TEST(cli_kernels_writes_what_the_device_that_is_here_is_given) {
 }
 END_TEST
 
+START_TEST(cli_kernels_writes_what_the_tuner_would_try) {
+    write_file("gpu.cfg", "[device]\nname=a GPU\ncompute_units=40\n");
+    expect("kernels $SOURCE/configs/quickstart.cfg --candidates --output tries --like gpu.cfg", 0,
+           "tries: ");
+    ck_assert(exists("tries/conv_tiled.cl"));
+    ck_assert(exists("tries/conv_winograd.cl")); /* another way */
+    char *path = path_join(directory, "tries/kernels.json");
+    json_t *written = json_load_file(path, 0, NULL);
+    free(path);
+    ck_assert_ptr_nonnull(written);
+    json_t *kernel = find_kernel(written, "conv_forward");
+    const char *candidate = json_string_value(json_object_get(kernel, "candidate"));
+    ck_assert_ptr_nonnull(candidate);
+    ck_assert_msg(strncmp(candidate, "conv_tiled.cl ", 14) == 0, "the first one is %s", candidate);
+    json_decref(written);
+}
+END_TEST
+
 START_TEST(cli_kernels_says_what_is_wrong_with_a_description) {
     write_tiny();
     write_file("many.cfg", "[device]\n[device]\n");
@@ -326,6 +344,7 @@ START_TEST(cli_kernels_says_what_is_wrong_with_a_description) {
     expect("kernels tiny.cfg --output x --like many.cfg", 2, "expected one section, [device]");
     expect("kernels tiny.cfg --output x --like odd.cfg", 2, "odd.cfg:2: device.work_group_max");
     expect("kernels tiny.cfg --output x --like odd.cfg --devices 0", 2, "--like: not with");
+    expect("kernels tiny.cfg --output x --team 2 --candidates", 2, "--candidates: not with --team");
 }
 END_TEST
 
@@ -842,6 +861,7 @@ int main(void) {
     tcase_add_test(tests, cli_devices_lists_what_each_can_do);
     tcase_add_test(tests, cli_kernels_writes_what_a_device_that_is_not_here_would_be_given);
     tcase_add_test(tests, cli_kernels_writes_what_the_device_that_is_here_is_given);
+    tcase_add_test(tests, cli_kernels_writes_what_the_tuner_would_try);
     tcase_add_test(tests, cli_kernels_says_what_is_wrong_with_a_description);
     tcase_add_test(tests, cli_without_an_opencl_platform_says_what_to_install);
     tcase_add_test(tests, cli_train_writes_config_metrics_and_weights_that_test_reads);

@@ -167,6 +167,44 @@ START_TEST(kernels_of_one_of_two_devices_sum_gradients_and_share_layers) {
 }
 END_TEST
 
+/* How many kernels of a pass some values are compiled to. */
+static int count_tuning(const struct kernel_list *list, const struct listed_kernel *like) {
+    int count = 0;
+    for (int i = 0; i < list->count; i++) {
+        const struct listed_kernel *kernel = &list->kernels[i];
+        count += strcmp(kernel->tuning, like->tuning) == 0 && strcmp(kernel->who, like->who) == 0 &&
+                 strcmp(kernel->spec.pass, like->spec.pass) == 0 &&
+                 strcmp(kernel->spec.function, like->spec.function) == 0;
+    }
+    return count;
+}
+
+START_TEST(candidates_are_each_way_with_each_knob_a_step_up_and_down_once) {
+    static const struct trial trial = {.config = "configs/quickstart.cfg"};
+    static const char *const files[] = {"conv_tiled.cl", "conv_vector.cl", "conv_winograd.cl"};
+    struct config *config;
+    struct net *net;
+    struct kernel_list list;
+    int of_file[3] = {0};
+    read_net(&config, &net, &trial);
+    ck_succeeds(kernel_list_create_candidates(&list, net, &gpu));
+    for (int i = 0; i < list.count; i++) {
+        const struct listed_kernel *kernel = &list.kernels[i];
+        size_t length = strlen(kernel->spec.file);
+        ck_assert(strncmp(kernel->tuning, kernel->spec.file, length) == 0);
+        ck_assert_int_eq(count_tuning(&list, kernel), 1);
+        for (int f = 0; f < 3; f++)
+            of_file[f] += strcmp(kernel->spec.file, files[f]) == 0;
+    }
+    for (int f = 0; f < 3; f++)
+        ck_assert_msg(of_file[f] > 3, "%d of %s", of_file[f], files[f]);
+    ck_assert(!has(&list, "update", "solver.cl"));
+    kernel_list_free(&list);
+    net_free(net);
+    config_free(config);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("kernel_list");
     tcase_set_timeout(tests, 0);
@@ -174,5 +212,6 @@ int main(void) {
     tcase_add_loop_test(tests, list_has_little_that_the_replica_does_not_compile, 0, TRIALS);
     tcase_add_test(tests, kernels_for_a_gpu_are_listed_where_there_is_none);
     tcase_add_test(tests, kernels_of_one_of_two_devices_sum_gradients_and_share_layers);
+    tcase_add_test(tests, candidates_are_each_way_with_each_knob_a_step_up_and_down_once);
     return suite_run("net/kernel_list", tests);
 }

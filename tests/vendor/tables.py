@@ -66,7 +66,7 @@ class Table:
                     findings.append(f"{describe(key)} got worse for {target}: {change}")
         return findings
 
-    def find_spills(self):
+    def list_spills(self):
         """What of a kernel is in memory that should be in registers."""
         return [f"{describe(key)} does not fit {target}: {reports.spills(measures)}"
                 for key, found in self.rows.items() for target, measures in found.items()

@@ -193,7 +193,7 @@ class OfTables(unittest.TestCase):
         self.assertIn("is missing", self.findings(self.table())[0])
 
     def test_a_spill_is_found_in_a_table(self):
-        self.assertIn("does not fit gfx906: 2 spill", self.table(vgprs=1, spill=2).find_spills()[0])
+        self.assertIn("does not fit gfx906: 2 spill", self.table(vgprs=1, spill=2).list_spills()[0])
 
 
 if __name__ == "__main__":
