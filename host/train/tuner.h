@@ -6,9 +6,9 @@
  * come near. A candidate runs in turn with the best so far, on data that were swept out of
  * the caches, so that neither the drift of a shared machine nor a warm cache decides. It must be
  * faster by more than noise, and then right, by plain C in double precision; one that is wrong goes
- * into the list of kernels that are never used (layers/trust.h). What won in the end is held against
- * what was known before once more: many small steps by noise make none. Equal layers share what is
- * found.
+ * into the list of kernels that are never used (layers/trust.h). What won in the end is held
+ * against what was known before once more: many small steps by noise make none. Equal layers share
+ * what is found.
  */
 #ifndef TRAIN_TUNER_H
 #define TRAIN_TUNER_H
