@@ -1,17 +1,14 @@
-/* Matrix products over a batch by register tiles. Terms as in gemm_reference.cl.
+/* Matrix products over a batch by register tiles, the columns of B and C along the lanes of vectors: they
+ * must be whole ones. Terms as in gemm_reference.cl.
  *
- * Two forms, by which index runs along a vector's lanes:
- *  - gemm_lanes_n: the columns of B and C, which must be whole vectors (B not transposed). A work-item
- *    takes TUNE_PANEL rows and TUNE_COLUMNS strips of columns, and TUNE_DEPTH terms of the sum at a time;
- *    TUNE_ROWS x TUNE_VECTORS vectors of C are held in registers. Those terms of A are copied first, so
- *    that they are read from memory once, and lie where they do not drive each other out of the nearest
- *    cache: A's own rows are often as far apart as lines that share a place there.
- *    Where there is one C, the members of the batch follow each other along the sum.
- *  - gemm_lanes_sum: the terms of the sum, which must be whole vectors (B transposed, A not, one C).
- *    A work-item holds TUNE_ROWS x TUNE_COLUMNS vectors, and sums their lanes at the end.
+ * A work-item takes TUNE_BLOCKS blocks of rows and TUNE_COLUMNS strips of columns, and TUNE_DEPTH terms of
+ * the sum at a time; TUNE_ROWS x TUNE_VECTORS vectors of C are held in registers. Those terms of A are
+ * copied first, so that they are read from memory once, and lie where they do not drive each other out of
+ * the nearest cache: A's own rows are often as far apart as lines that share a place there.
+ * Where there is one C, the members of the batch follow each other along the sum.
  *
- * gemm_transpose turns each N x N_SUM matrix B around, for gemm_lanes_n to take the place of
- * gemm_lanes_sum, into strips of columns that it then reads (TUNE_STRIPS 1):
+ * A transposed B, which is then with one C and A as it is, is turned around first: gemm_transpose makes
+ * each N x N_SUM matrix strips of columns, which the product reads (TUNE_STRIPS 1):
  *
  *   [N / WIDTH][BATCH][N_SUM][WIDTH], WIDTH being TUNE_VECTORS x TUNE_VECTOR */
 #ifndef M
@@ -32,14 +29,13 @@
 #ifndef TUNE_ROWS
 #define TUNE_ROWS 6
 #define TUNE_DEPTH 256
-#define TUNE_PANEL TUNE_ROWS
+#define TUNE_BLOCKS 1
 #define TUNE_STRIPS 0
 #define TUNE_COLUMNS 3
 #endif
 
 #define WIDTH (TUNE_VECTOR * TUNE_VECTORS)
 
-#if !TRANSPOSE_B
 #define MEMBERS (STRIDE_C == 0 ? 1 : BATCH)
 #define TERMS (STRIDE_C == 0 ? BATCH * N_SUM : N_SUM)
 
@@ -74,7 +70,7 @@
 #else
 #define SIXTEENS(terms) 0
 #endif
-#define PANEL_BLOCKS ((TUNE_PANEL + TUNE_ROWS - 1) / TUNE_ROWS)
+#define PANEL_ROWS (TUNE_BLOCKS * TUNE_ROWS)
 
 /* Memory works while the sums are computed: with every STEP terms some of what will be needed soon is
  * fetched. C's old values are, of the block at hand; and A's next terms, to be copied: of a block's
@@ -89,23 +85,23 @@
 #define FETCH_AT(row, p, i) A_AT((row) + (i), p)
 #endif
 
-/* Global size: ceil(N / WIDTH / TUNE_COLUMNS), ceil(M / TUNE_PANEL), 1. */
-WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float *b,
+/* Global size: ceil(N / WIDTH / TUNE_COLUMNS), ceil(M / PANEL_ROWS), 1. */
+WIDE_VECTORS kernel void gemm_vector(global const float *a, global const float *b,
                                       global float *c) {
-    const int row_first = get_global_id(1) * TUNE_PANEL;
-    const int row_end = min(row_first + TUNE_PANEL, M);
+    const int row_first = get_global_id(1) * PANEL_ROWS;
+    const int row_end = min(row_first + PANEL_ROWS, M);
     const int column_first = get_global_id(0) * (WIDTH * TUNE_COLUMNS);
     const int column_end = min(column_first + WIDTH * TUNE_COLUMNS, N);
-    float panel[PANEL_BLOCKS * BLOCK_FLOATS];
+    float panel[TUNE_BLOCKS * BLOCK_FLOATS];
     for (int p0 = 0; p0 < TERMS; p0 += TUNE_DEPTH) {
         const int depth = min(TUNE_DEPTH, TERMS - p0);
 
 #if TRANSPOSE_A
         /* What is copied beyond a block's rows is overwritten by the next term. */
-        const int is_whole = row_first + PANEL_BLOCKS * TUNE_ROWS + 16 <= M;
+        const int is_whole = row_first + PANEL_ROWS + 16 <= M;
         for (int p = 0; p < depth; p++) {
             global const float *from = a + A_AT(row_first, p0 + p);
-            for (int n = 0; n < PANEL_BLOCKS; n++) {
+            for (int n = 0; n < TUNE_BLOCKS; n++) {
                 float *to = panel + n * BLOCK_FLOATS + BLOCK_AT(0, p);
                 for (int i = 0; is_whole && i < TUNE_ROWS; i += 16)
                     vstore16(vload16(0, from + n * TUNE_ROWS + i), 0, to + i);
@@ -114,7 +110,7 @@ WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float 
             }
         }
 #else
-        for (int row = 0; row < PANEL_BLOCKS * TUNE_ROWS; row++) {
+        for (int row = 0; row < PANEL_ROWS; row++) {
             global const float *from = a + A_AT(min(row_first + row, M - 1), 0);
             float *to =
                 panel + row / TUNE_ROWS * BLOCK_FLOATS + BLOCK_AT(row % TUNE_ROWS, 0);
@@ -128,7 +124,7 @@ WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float 
 
         /* The next terms; after the last, the first ones of the next work-item's rows. */
         global const float *next =
-            a + (p0 + depth < TERMS ? A_AT(row_first, p0 + depth) : A_AT(row_first + TUNE_PANEL, 0));
+            a + (p0 + depth < TERMS ? A_AT(row_first, p0 + depth) : A_AT(row_first + PANEL_ROWS, 0));
         for (int t = 0; t < MEMBERS; t++) {
             for (int row = row_first; row < row_end; row += TUNE_ROWS) {
                 const float *from_a = panel + (row - row_first) / TUNE_ROWS * BLOCK_FLOATS;
@@ -173,40 +169,6 @@ WIDE_VECTORS kernel void gemm_lanes_n(global const float *a, global const float 
         }
     }
 }
-#else
-/* Global size: ceil(N / TUNE_COLUMNS), ceil(M / TUNE_ROWS), 1. */
-WIDE_VECTORS kernel void gemm_lanes_sum(global const float *a, global const float *b,
-                                        global float *c) {
-    const int column = get_global_id(0) * TUNE_COLUMNS;
-    const int row = get_global_id(1) * TUNE_ROWS;
-    floatv sum[TUNE_ROWS][TUNE_COLUMNS];
-    UNROLL for (int i = 0; i < TUNE_ROWS; i++) {
-        UNROLL for (int j = 0; j < TUNE_COLUMNS; j++) sum[i][j] = (floatv)0.0f;
-    }
-    for (int t = 0; t < BATCH; t++) {
-        for (int p = 0; p < N_SUM; p += TUNE_VECTOR) {
-            floatv value[TUNE_COLUMNS];
-            UNROLL for (int j = 0; j < TUNE_COLUMNS; j++) value[j] =
-                *(global const floatv *)(b + (size_t)t * STRIDE_B +
-                                         (size_t)min(column + j, N - 1) * N_SUM + p);
-            UNROLL for (int i = 0; i < TUNE_ROWS; i++) {
-                const floatv factor =
-                    *(global const floatv *)(a + (size_t)t * STRIDE_A +
-                                             (size_t)min(row + i, M - 1) * N_SUM + p);
-                UNROLL for (int j = 0; j < TUNE_COLUMNS; j++) sum[i][j] =
-                    MAD(factor, value[j], sum[i][j]);
-            }
-        }
-    }
-    for (int i = 0; i < TUNE_ROWS && row + i < M; i++) {
-        for (int j = 0; j < TUNE_COLUMNS && column + j < N; j++) {
-            const size_t at = (size_t)(row + i) * N + column + j;
-            const float value = LANE_SUM(sum[i][j]);
-            c[at] = ACCUMULATE ? c[at] + value : value;
-        }
-    }
-}
-
 /* Strip by strip, which stays in the nearest cache. Global size: N / WIDTH, BATCH, 1. */
 kernel void gemm_transpose(global const float *b, global float *turned) {
     const size_t strip = get_global_id(0), t = get_global_id(1);
@@ -217,4 +179,3 @@ kernel void gemm_transpose(global const float *b, global float *turned) {
             to[p * WIDTH + n] = from[n * N_SUM + p];
     }
 }
-#endif

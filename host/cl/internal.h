@@ -16,6 +16,7 @@ enum queue_kind { QUEUE_KERNELS, QUEUE_TRANSFERS, QUEUE_WINDOWS, QUEUES };
 
 /* A command whose time has not been taken yet. */
 struct command {
+    cl_event before; /* NULL: its time begins as it starts; else where this one ends */
     cl_event event;
     struct kernel *kernel; /* NULL: it is none */
     const char *name;
@@ -119,8 +120,16 @@ cl_event *device_event(const struct device *device, cl_event *event);
 void device_note(struct device *device, enum queue_kind queue, cl_event event, const char *name,
                  struct kernel *kernel);
 
+/* The same for several commands, between the events of two markers. */
+void device_note_several(struct device *device, enum queue_kind queue, cl_event before,
+                         cl_event event, const char *name, struct kernel *kernel);
+
 /* Frees the commands that were noted. */
 void timeline_free(struct device *device);
+
+struct device *kernel_device(const struct kernel *kernel);
+const char *kernel_label(const struct kernel *kernel);
+int kernel_is_mute(const struct kernel *kernel);
 
 /* Adds a launch's time to a kernel's. */
 void kernel_add_time(struct kernel *kernel, double seconds);

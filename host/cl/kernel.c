@@ -10,7 +10,7 @@
 
 struct kernel {
     struct device *device;
-    cl_kernel kernel;
+    cl_kernel kernel; /* NULL: it is CLBlast's */
     char name[64];
     char label[128]; /* for traces */
     size_t global[3], local[3];
@@ -22,6 +22,14 @@ struct kernel_spec kernel_spec(const char *file, const char *function, size_t gl
                                size_t global1, size_t global2) {
     return (struct kernel_spec){
         .file = file, .function = function, .global = {global0, global1, global2}};
+}
+
+struct kernel_spec kernel_spec_of_blas(void) {
+    return kernel_spec(KERNEL_FILE_BLAS, "CLBlastSgemm", 1, 1, 1);
+}
+
+int kernel_is_ours(const struct kernel_spec *spec) {
+    return spec->file && strcmp(spec->file, KERNEL_FILE_BLAS) != 0;
 }
 
 static struct kernel_define *new_define(struct kernel_spec *spec, const char *name) {
@@ -74,10 +82,20 @@ static int check_limits(const struct kernel *kernel, const struct kernel_spec *s
     return 0;
 }
 
-int kernel_create(struct kernel **out, struct device *device, const struct kernel_spec *spec) {
+/* Compiles what is ours. */
+static int create_function(struct kernel *kernel, const struct kernel_spec *spec) {
     cl_program program = NULL;
-    TRY(program_get(&program, device, spec));
+    cl_int code;
+    TRY(program_get(&program, kernel->device, spec));
+    kernel->kernel = clCreateKernel(program, spec->function, &code);
+    if (code == CL_SUCCESS)
+        return check_limits(kernel, spec);
+    kernel->kernel = NULL;
+    (void)cl_error(kernel->device, code, "clCreateKernel");
+    return error_prefix(ERROR_DEVICE, "%s of %s: ", spec->function, spec->file);
+}
 
+int kernel_create(struct kernel **out, struct device *device, const struct kernel_spec *spec) {
     struct kernel *kernel = calloc(1, sizeof *kernel);
     if (!kernel)
         return error_no_memory("a kernel", sizeof *kernel);
@@ -86,14 +104,7 @@ int kernel_create(struct kernel **out, struct device *device, const struct kerne
     kernel_set_label(kernel, "");
     memcpy(kernel->global, spec->global, sizeof kernel->global);
     memcpy(kernel->local, spec->local, sizeof kernel->local);
-    cl_int code;
-    kernel->kernel = clCreateKernel(program, spec->function, &code);
-    if (code != CL_SUCCESS) {
-        free(kernel);
-        (void)cl_error(device, code, "clCreateKernel");
-        return error_prefix(ERROR_DEVICE, "%s of %s: ", spec->function, spec->file);
-    }
-    int rc = check_limits(kernel, spec);
+    int rc = kernel_is_ours(spec) ? create_function(kernel, spec) : 0;
     if (rc < 0) {
         kernel_free(kernel);
         return rc;
@@ -114,8 +125,25 @@ void kernel_free(struct kernel *kernel) {
     if (kernel->device->is_profiling) /* its launches' times go to it */
         (void)device_collect_times(kernel->device);
     error_release();
-    (void)clReleaseKernel(kernel->kernel);
+    if (kernel->kernel)
+        (void)clReleaseKernel(kernel->kernel);
     free(kernel);
+}
+
+struct device *kernel_device(const struct kernel *kernel) {
+    return kernel->device;
+}
+
+int kernel_is_mute(const struct kernel *kernel) {
+    return kernel->is_mute;
+}
+
+int kernel_is_blas(const struct kernel *kernel) {
+    return !kernel->kernel;
+}
+
+const char *kernel_label(const struct kernel *kernel) {
+    return kernel->label;
 }
 
 double kernel_seconds(const struct kernel *kernel) {

@@ -13,6 +13,9 @@ enum {
     KERNEL_TEXTS = 4,
 };
 
+/* The file of kernels that CLBlast has and compiles. */
+#define KERNEL_FILE_BLAS "CLBlast"
+
 /* A macro for the kernel's compiler. */
 struct kernel_define {
     const char *name;
@@ -37,6 +40,13 @@ struct kernel_spec {
      * is what a result may be off. */
     double slack;
 };
+
+/* The start of what CLBlast does (cl/blas.h): a kernel like others, but that nothing of it is ours
+ * to compile. Macros tell one from another. */
+struct kernel_spec kernel_spec_of_blas(void);
+
+/* Whether it is of kernels_cl/, with a text and options. */
+int kernel_is_ours(const struct kernel_spec *spec);
 
 /* The start of a specification, with a geometry whose work-groups the driver chooses. */
 struct kernel_spec kernel_spec(const char *file, const char *function, size_t global0,
@@ -100,7 +110,7 @@ void kernel_reset_time(struct kernel *kernel);
 /* Has launches do nothing, to time what else a pass launches, or has them work again. */
 void kernel_mute(struct kernel *kernel, int is_mute);
 
-/* The text of a file of kernels_cl/, which must be there. */
+/* The text of a file of kernels_cl/; NULL: there is none. */
 const char *kernel_text(const char *file);
 
 /* What a specification's compiler is given: the texts, one after the other, and the options. They
@@ -108,10 +118,14 @@ const char *kernel_text(const char *file);
 void kernel_texts(const char *texts[KERNEL_TEXTS], const char *file);
 void kernel_options(char options[KERNEL_OPTIONS_MAX], const struct device_info *device,
                     const struct kernel_spec *spec);
-/* Changes when anything changes of what its compiler reads: the file, or what all files include. */
+/* Changes when anything changes of what its compiler reads: the file, or what all files include. A
+ * library's hash is its name's; 0: there is no such file. */
 uint64_t kernel_text_hash(const char *file);
 
 /* The kernel's function. */
 const char *kernel_name(const struct kernel *kernel);
+
+/* Whether it is CLBlast's, for blas_gemm to launch. */
+int kernel_is_blas(const struct kernel *kernel);
 
 #endif

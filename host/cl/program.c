@@ -45,6 +45,10 @@ void kernel_texts(const char *texts[KERNEL_TEXTS], const char *file) {
 uint64_t kernel_text_hash(const char *file) {
     const char *texts[KERNEL_TEXTS];
     uint64_t hash = 0;
+    if (strcmp(file, KERNEL_FILE_BLAS) == 0)
+        return XXH3_64bits(file, strlen(file));
+    if (!kernel_text(file))
+        return 0;
     kernel_texts(texts, file);
     for (int i = 0; i < KERNEL_TEXTS; i++)
         hash = XXH3_64bits_withSeed(texts[i], strlen(texts[i]), hash);
@@ -306,6 +310,8 @@ static void build_in_threads(struct builders *builders) {
 /* Adds the program of a specification to those that are to be built, unless it is there. */
 static int collect(struct builders *builders, const struct kernel_spec *spec) {
     char options[KERNEL_OPTIONS_MAX];
+    if (!kernel_is_ours(spec))
+        return 0;
     kernel_options(options, &builders->device->info, spec);
     if (find(builders->device, spec->file, options))
         return 0;

@@ -23,22 +23,34 @@ static int grow(struct device *device) {
     return 1;
 }
 
+static void release(const struct command *command) {
+    if (command->before)
+        (void)clReleaseEvent(command->before);
+    if (command->event)
+        (void)clReleaseEvent(command->event);
+}
+
 void device_note(struct device *device, enum queue_kind queue, cl_event event, const char *name,
                  struct kernel *kernel) {
-    if (!event)
-        return;
-    pulse_note(device, event);
-    if (!device->is_profiling) {
-        (void)clReleaseEvent(event);
-        return;
+    device_note_several(device, queue, NULL, event, name, kernel);
+}
+
+void device_note_several(struct device *device, enum queue_kind queue, cl_event before,
+                         cl_event event, const char *name, struct kernel *kernel) {
+    const struct command command = {
+        .before = before, .event = event, .kernel = kernel, .name = name, .queue = queue};
+    int is_kept = 0;
+    if (event)
+        pulse_note(device, event);
+    if (event && device->is_profiling) {
+        pthread_mutex_lock(&device->lock);
+        is_kept = grow(device);
+        if (is_kept)
+            device->commands[device->command_count++] = command;
+        pthread_mutex_unlock(&device->lock);
     }
-    pthread_mutex_lock(&device->lock);
-    if (grow(device))
-        device->commands[device->command_count++] =
-            (struct command){.event = event, .kernel = kernel, .name = name, .queue = queue};
-    else
-        (void)clReleaseEvent(event);
-    pthread_mutex_unlock(&device->lock);
+    if (!is_kept)
+        release(&command);
 }
 
 static cl_int is_done(cl_event event, int *done) {
@@ -61,8 +73,10 @@ static cl_int get_times(cl_event event, double *start, double *end) {
 }
 
 static cl_int take_times(struct device *device, const struct command *command) {
-    double start, end;
+    double start, end, before;
     cl_int code = get_times(command->event, &start, &end);
+    if (code == CL_SUCCESS && command->before)
+        code = get_times(command->before, &before, &start);
     if (code != CL_SUCCESS)
         return code;
     if (command->kernel)
@@ -87,7 +101,7 @@ static cl_int collect(struct device *device) {
             continue;
         }
         code = take_times(device, command);
-        (void)clReleaseEvent(command->event);
+        release(command);
     }
     device->command_count = kept;
     return code;
@@ -135,6 +149,6 @@ int device_trace(struct device *device, struct trace *trace, const char *group) 
 
 void timeline_free(struct device *device) {
     for (int i = 0; i < device->command_count; i++)
-        (void)clReleaseEvent(device->commands[i].event);
+        release(&device->commands[i]);
     free(device->commands);
 }

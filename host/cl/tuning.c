@@ -49,7 +49,7 @@ const struct tuning *tunings_about(const struct tunings *tunings, const char *ke
 uint64_t tuning_text_hash(const struct tuning *tuning) {
     char file[TUNING_PROBLEM];
     (void)snprintf(file, sizeof file, "%.*s", (int)strcspn(tuning->values, " "), tuning->values);
-    return kernel_text(file) ? kernel_text_hash(file) : 0;
+    return kernel_text_hash(file);
 }
 
 int tuning_is_current(const struct tuning *tuning) {
@@ -113,7 +113,9 @@ static void write_values(char text[TUNING_PROBLEM], const struct space *space, c
 /* What follows the name of the space's file in a row's values, or NULL. */
 static const char *values_of(const struct space *space, const char *text) {
     size_t length = strlen(space->file);
-    return strncmp(text, space->file, length) == 0 && text[length] == ' ' ? text + length : NULL;
+    int is_named =
+        strncmp(text, space->file, length) == 0 && (text[length] == ' ' || text[length] == '\0');
+    return is_named ? text + length : NULL;
 }
 
 /* Whether the text names each knob, in their order, each after a space, with a number. */

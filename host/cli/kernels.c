@@ -61,7 +61,7 @@ static int write_texts(const struct kernel_list *list, const char *folder) {
         int is_written = 0;
         for (int k = 0; k < i; k++)
             is_written |= list->kernels[k].spec.file == file;
-        if (file && !is_written)
+        if (kernel_is_ours(&list->kernels[i].spec) && !is_written)
             TRY(write_text(folder, file));
     }
     return 0;
@@ -81,7 +81,7 @@ static json_t *describe_kernel(const struct listed_kernel *kernel,
     char options[KERNEL_OPTIONS_MAX];
     json_t *json = json_pack("{s:s, s:s, s:f, s:f}", "layer", kernel->who, "pass", spec->pass,
                              "flops", spec->flops, "bytes", spec->bytes);
-    if (!spec->file || !json)
+    if (!kernel_is_ours(spec) || !json)
         return json;
     kernel_options(options, device, spec);
     json_t *more =

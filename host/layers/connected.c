@@ -6,6 +6,8 @@
 #include "ops/bias_activation.h"
 #include "ops/gemm.h"
 
+#include <string.h>
+
 struct connected {
     int output;
     int activation; /* enum activation */
@@ -107,7 +109,7 @@ static void kernels(const struct layer *layer, const struct target *target, int 
     double w = (double)parameter_elements(&layer->plan.parameters[0]) * sizeof(float);
     for (int i = 0; i < (needs_dx ? 3 : 2); i++) {
         struct gemm gemm = product(layer, target->tiling, products[i]);
-        struct gemm_specs specs = gemm_specs(&gemm, target, gemm_provider(&gemm, target));
+        struct gemm_specs specs = gemm_specs(&gemm, target, passes[i]);
         kernel_work(&specs.product, passes[i],
                     2.0 * (double)layer->plan.macs * target->tiling.batch,
                     x + y + (i == 1 ? 2 : 1) * w);
@@ -116,6 +118,8 @@ static void kernels(const struct layer *layer, const struct target *target, int 
             kernel_work(&specs.transpose, passes[i], 0, 2 * x);
             out->specs[TRANSPOSE] = specs.transpose;
         }
+        memcpy(&out->choices[out->choice_count], specs.choices, sizeof specs.choices);
+        out->choice_count += specs.choice_count;
         if (specs.scratch_bytes > out->scratch_bytes)
             out->scratch_bytes = specs.scratch_bytes;
     }
@@ -128,7 +132,7 @@ static void kernels(const struct layer *layer, const struct target *target, int 
 static int multiply(const struct layer_run *run, int which, const struct buffer *a,
                     const struct buffer *b, struct buffer *c) {
     struct gemm gemm = product(run->layer, run->target->tiling, which);
-    return gemm_run(&gemm, run->device, run->kernels[which],
+    return gemm_run(&gemm, run->kernels[which],
                     which == BACKWARD_WEIGHT ? run->kernels[TRANSPOSE] : NULL, a, b, c,
                     run->scratch);
 }

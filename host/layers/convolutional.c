@@ -110,8 +110,7 @@ static void describe_work(const struct layer *layer, const struct target *target
     kernel_work(&specs[CONV_PACK_FORWARD], "forward", 0, 2 * w);
     kernel_work(&specs[CONV_FORWARD], "forward", flops, x + y + w);
     kernel_work(&specs[CONV_PACK_BACKWARD], "backward data", 0, 2 * w);
-    if (specs[CONV_BACKWARD_DATA].file) /* without one it would pass for a product of CLBlast's */
-        kernel_work(&specs[CONV_BACKWARD_DATA], "backward data", flops, x + y + w);
+    kernel_work(&specs[CONV_BACKWARD_DATA], "backward data", flops, x + y + w);
     kernel_work(&specs[CONV_BACKWARD_FILTER], "backward weight", flops, x + y + 2 * w);
     kernel_work(&specs[CONV_ADD_SPLITS], "backward weight", 0, 3 * w);
 }

@@ -31,22 +31,15 @@ static uint64_t hash(uint64_t state, const void *data, size_t bytes) {
 }
 
 int trust_is_kernel(const struct kernel_spec *spec) {
-    return spec->pass && (spec->file || spec->flops > 0);
+    return spec->pass && spec->file;
 }
 
 /* A kernel's line, with its newline. */
 static void write_line(char line[LINE], const struct kernel_spec *spec,
                        const struct target *target) {
     const struct device_info *device = &target->device;
-    uint64_t key = 0xcbf29ce484222325;
-    if (spec->file) {
-        uint64_t text = kernel_text_hash(spec->file);
-        key = hash(key, &text, sizeof text);
-    } else {
-        char work[64];
-        (void)snprintf(work, sizeof work, "%a %a", spec->flops, spec->bytes);
-        key = hash(key, work, strlen(work));
-    }
+    uint64_t key = 0xcbf29ce484222325, text = kernel_text_hash(spec->file);
+    key = hash(key, &text, sizeof text);
     for (int i = 0; i < spec->define_count; i++) {
         key = hash(key, spec->defines[i].name, strlen(spec->defines[i].name));
         key = hash(key, spec->defines[i].value, strlen(spec->defines[i].value));
@@ -58,8 +51,7 @@ static void write_line(char line[LINE], const struct kernel_spec *spec,
     }
     key = hash(key, geometry, sizeof geometry);
     (void)snprintf(line, LINE, "%s\t%s\t%s\t%s\t%s\t%016" PRIx64 "\n", device->name,
-                   device->platform, device->driver, spec->file ? spec->file : "CLBlast",
-                   spec->file ? spec->function : spec->pass, key);
+                   device->platform, device->driver, spec->file, spec->function, key);
 }
 
 static char *find_line(char *list, const char *line) {

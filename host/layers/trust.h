@@ -7,7 +7,7 @@
 
 #include "layers/layer.h"
 
-/* Whether a specification names a kernel: ours, or a product that CLBlast does. */
+/* Whether a specification names a kernel of a pass. */
 int trust_is_kernel(const struct kernel_spec *spec);
 
 /* Whether the kernel is not listed for the target's device. Where no list can be read, all are

@@ -187,11 +187,13 @@ static int is_taken(const struct layer_kernels *kernels, const struct choice *wa
     return 0;
 }
 
+/* Those of a pass that are of the way's file. */
 static int add_pass(struct kernel_list *list, const char *who, const struct layer_kernels *kernels,
-                    const struct tuning *tuning, const char *pass) {
+                    const struct tuning *tuning, const struct choice *way) {
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
         const struct kernel_spec *spec = &kernels->specs[k];
-        if (!spec->file || !spec->pass || strcmp(spec->pass, pass) != 0)
+        if (!kernel_is_ours(spec) || strcmp(spec->file, way->space->file) != 0 ||
+            strcmp(spec->pass, way->pass) != 0)
             continue;
         TRY(add(list, who, spec));
         memcpy(list->kernels[list->count - 1].tuning, tuning->values, sizeof tuning->values);
@@ -214,7 +216,7 @@ static int add_candidate(struct kernel_list *list, const struct net *net,
     if (rc == 0) {
         ask_layer(&kernels, net, &target, i, 0, net_truth_kind(net));
         if (is_taken(&kernels, way))
-            rc = add_pass(list, net->nodes[i].layer.name, &kernels, &tuning, way->pass);
+            rc = add_pass(list, net->nodes[i].layer.name, &kernels, &tuning, way);
     }
     tunings_free(tunings);
     return rc;

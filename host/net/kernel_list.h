@@ -13,7 +13,7 @@ enum { KERNEL_LIST_NAME = 64 };
 struct listed_kernel {
     char who[KERNEL_LIST_NAME];  /* the layer that it works for, or what it is about: "input" */
     char tuning[TUNING_PROBLEM]; /* of a candidate: "conv_tiled.cl M=64 ...", else empty */
-    struct kernel_spec spec;     /* spec.file is NULL where CLBlast does it */
+    struct kernel_spec spec;     /* kernel_is_ours says where it is not CLBlast's */
 };
 
 struct kernel_list {

@@ -76,9 +76,18 @@ static int splits_fit(const struct candidate *c) {
     return c->values[SPLITS] <= most_splits(&product, &c->target->device);
 }
 
-static const struct rule rules[] = {TILE_RULES, {0}};
+static int accesses_are_side_by_side(const struct candidate *c) {
+    return c->target->tiling.tile % c->values[TILE_VECTOR] == 0;
+}
+
+static const struct rule rules[] = {
+    TILE_RULES,
+    {accesses_are_side_by_side, "so many floats are not side by side"},
+    {0},
+};
 static const struct rule filter_rules[] = {
     TILE_RULES,
+    {accesses_are_side_by_side, "so many floats are not side by side"},
     {splits_fit, "the splits take too much memory"},
     {0},
 };

@@ -1,58 +1,25 @@
 #include "ops/gemm.h"
 
 #include "base/error.h"
-#include "base/numbers.h"
 #include "cl/blas.h"
-#include "ops/gemm_tiled.h"
 
-/* A product with one column is its own transpose: C' = B' A', of one row. Then the one image of a
- * batch, too, has an index that is made of whole vectors. Returns whether a and b change places. */
-static int turn_column(struct gemm *gemm) {
-    if (gemm->n != 1 || gemm->batch != 1 || gemm->transpose_b)
-        return 0;
-    gemm->n = gemm->m;
-    gemm->m = 1;
-    gemm->transpose_b = !gemm->transpose_a;
-    gemm->transpose_a = 0;
-    gemm->stride_a = gemm->stride_b = gemm->stride_c = 0;
-    return 1;
+#include <string.h>
+
+/* C' = B' A', of one row; a and b change places. */
+static int is_to_turn(const struct gemm *gemm) {
+    return gemm->n == 1 && gemm->batch == 1 && !gemm->transpose_b;
 }
 
-/* The widest vector that so many floats are made of. */
-static int widest_vector(int floats, const struct target *target) {
-    int vector = target_flat_vector(target);
-    while (vector > 1 && floats % vector != 0)
-        vector /= 2;
-    return vector;
-}
-
-/* Whether lanes are to be terms of the sum: where B lies so, and its columns make no such vectors,
- * or turning it around would cost as much as the product. */
-static int sums_lanes(const struct gemm *gemm, const struct target *target) {
-    return gemm->transpose_b &&
-           (gemm->m == 1 || widest_vector(gemm->n, target) < widest_vector(gemm->k, target));
-}
-
-/* Whether the vector kernels know such a product. */
-static int fits_vectors(const struct gemm *gemm) {
-    int has_one_c = gemm->stride_c == 0 || gemm->batch == 1;
-    if (gemm->transpose_b)
-        return !gemm->transpose_a && has_one_c;
-    return !has_one_c || gemm->batch == 1 || gemm->stride_b == (long)gemm->k * gemm->n;
-}
-
-enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *target) {
+struct gemm gemm_turned(const struct gemm *gemm) {
     struct gemm turned = *gemm;
-    struct tile tile;
-    (void)turn_column(&turned);
-    if (target->technique == TECHNIQUE_REFERENCE)
-        return GEMM_REFERENCE;
-    /* CLBlast knows many GPUs; ours has to be asked for until it was measured on one. */
-    if (target->technique == TECHNIQUE_TILED && gemm_tiled_choose(&tile, &turned, target))
-        return GEMM_TILED;
-    if (target->technique == TECHNIQUE_AUTO && !target_has_vectors(target))
-        return GEMM_CLBLAST;
-    return fits_vectors(&turned) ? GEMM_VECTOR : GEMM_REFERENCE;
+    if (is_to_turn(gemm)) {
+        turned.n = gemm->m;
+        turned.m = 1;
+        turned.transpose_b = !gemm->transpose_a;
+        turned.transpose_a = 0;
+        turned.stride_a = turned.stride_b = turned.stride_c = 0;
+    }
+    return turned;
 }
 
 static void define_problem(struct kernel_spec *spec, const struct gemm *gemm) {
@@ -68,130 +35,111 @@ static void define_problem(struct kernel_spec *spec, const struct gemm *gemm) {
     kernel_define(spec, "ACCUMULATE", gemm->accumulate);
 }
 
-/* Vectors of a strip of columns: two, and more where there are too few rows to fill the registers.
+/* ---- CLBlast ---- */
+
+static const struct rule no_rules[] = {{0}};
+static const struct space blas_space = {.file = KERNEL_FILE_BLAS, .rules = no_rules};
+
+static int open_blas(struct choice *choice, const struct gemm *gemm, const struct target *target) {
+    (void)gemm;
+    (void)target;
+    choice->space = &blas_space;
+    return 1;
+}
+
+static void add_blas(struct gemm_specs *out, const struct gemm *gemm, const struct target *target,
+                     const int values[]) {
+    (void)gemm;
+    (void)target;
+    (void)values;
+    out->product = kernel_spec_of_blas();
+}
+
+const struct gemm_technique gemm_blas = {open_blas, add_blas};
+
+/* ---- choosing ---- */
+
+/* The widest vector that so many floats are made of. */
+static int widest_vector(int floats, const struct target *target) {
+    int vector = target_flat_vector(target);
+    while (vector > 1 && floats % vector != 0)
+        vector /= 2;
+    return vector;
+}
+
+/* Whether lanes are better terms of the sum: where B lies so, and its columns make no such vectors.
  */
-static int strip_vectors(const struct gemm *gemm, const struct target *target) {
-    int vector = widest_vector(gemm->n, target), vectors = 16;
-    while (vectors > 2 && vectors * gemm->m > target_accumulators(target))
-        vectors /= 2;
-    while (vectors > 1 && gemm->n % (vectors * vector) != 0)
-        vectors /= 2;
-    return vectors;
+static int prefers_dot(const struct gemm *gemm, const struct target *target) {
+    return gemm->transpose_b && widest_vector(gemm->n, target) < widest_vector(gemm->k, target);
 }
 
-/* On a CPU one work-item is a work-group. */
-static void set_local(struct kernel_spec *spec, const struct target *target) {
-    if (target_has_vectors(target))
-        spec->local[0] = spec->local[1] = spec->local[2] = 1;
-}
-
-/* Columns run along the lanes; B lies in strips of them, or as it is. */
-static struct kernel_spec lanes_n_spec(const struct gemm *gemm, const struct target *target,
-                                       int is_in_strips) {
-    int vector = widest_vector(gemm->n, target), vectors = strip_vectors(gemm, target);
-    int width = vector * vectors, strips = gemm->n / width;
-    int rows = clamp(target_accumulators(target) / vectors, 1, gemm->m);
-    int terms = gemm->stride_c ? gemm->k : gemm->k * gemm->batch;
-    int depth = clamp(terms, 1, 32), panel = 1, columns = 1; /* panel: blocks of rows */
-    if (target_has_vectors(target)) {
-        /* A strip of B takes half of the nearest cache, as the rows that pass by from the second
-         * one need room too. There an eighth holds the copy of A, and a sixteenth strips, which
-         * pass by each block of rows; what will be copied next is fetched into the rest. And there
-         * is work for all units. (The copy lies on the stack of a CPU's thread, which second caches
-         * that cores share must not fill.) */
-        int near = (int)target_cache(target, 1) / 2,
-            second = clamp((int)target_cache(target, 2), 0, 4 << 20);
-        int term = width * (int)sizeof(float),
-            items = 4 * clamp(target->device.compute_units, 1, 4096);
-        int row_blocks = blocks(gemm->m, rows);
-        depth = clamp(terms, 1, clamp(near / term / 64 * 64, 64, 512));
-        panel = second / 8 / ((depth + 16) * rows * (int)sizeof(float));
-        columns = clamp(second / 16 / (depth * term), 1, clamp(strips / 8, 1, strips));
-        int strip_items = blocks(strips, columns);
-        panel =
-            clamp(panel, 1, clamp((int)((int64_t)row_blocks * strip_items / items), 1, row_blocks));
+/* The techniques worth trying, the one to take by default first. CLBlast knows many GPUs, but
+ * reaches little of a CPU; our own for GPUs has to be asked for or tuned until it was measured on
+ * one. */
+static int list_techniques(const struct gemm_technique *out[GEMM_TECHNIQUES],
+                           const struct gemm *gemm, const struct target *target) {
+    int count = 0;
+    if (target->technique == TECHNIQUE_AUTO && !target_has_vectors(target)) {
+        out[count++] = &gemm_blas;
+        out[count++] = &gemm_tiled;
+        return count;
     }
-    struct kernel_spec spec =
-        kernel_spec("gemm_vector.cl", "gemm_lanes_n", (size_t)blocks(strips, columns),
-                    (size_t)blocks(gemm->m, panel * rows), 1);
-    set_local(&spec, target);
-    define_problem(&spec, gemm);
-    kernel_define(&spec, "TUNE_VECTOR", vector);
-    kernel_define(&spec, "TUNE_VECTORS", vectors);
-    kernel_define(&spec, "TUNE_ROWS", rows);
-    kernel_define(&spec, "TUNE_COLUMNS", columns);
-    kernel_define(&spec, "TUNE_PANEL", (long)panel * rows);
-    kernel_define(&spec, "TUNE_DEPTH", depth);
-    kernel_define(&spec, "TUNE_STRIPS", is_in_strips);
-    return spec;
+    if (target->technique == TECHNIQUE_TILED)
+        out[count++] = &gemm_tiled;
+    const int is_dot = prefers_dot(gemm, target);
+    out[count++] = is_dot ? &gemm_dot : &gemm_vector;
+    out[count++] = is_dot ? &gemm_vector : &gemm_dot;
+    return count;
 }
 
-/* The terms of the sum run along the lanes. */
-static struct kernel_spec lanes_sum_spec(const struct gemm *gemm, const struct target *target) {
-    int many = target_registers(target) >= 32;
-    int rows = clamp(many ? 6 : 4, 1, gemm->m), columns = gemm->m == 1 ? 8 : many ? 4 : 3;
-    struct kernel_spec spec =
-        kernel_spec("gemm_vector.cl", "gemm_lanes_sum", (size_t)blocks(gemm->n, columns),
-                    (size_t)blocks(gemm->m, rows), 1);
-    set_local(&spec, target);
-    define_problem(&spec, gemm);
-    kernel_define(&spec, "TUNE_VECTOR", widest_vector(gemm->k, target));
-    kernel_define(&spec, "TUNE_ROWS", rows);
-    kernel_define(&spec, "TUNE_COLUMNS", columns);
-    return spec;
+static struct gemm_specs reference_specs(const struct gemm *gemm) {
+    struct gemm_specs specs = {0};
+    specs.product = kernel_spec("gemm_reference.cl", "gemm", (size_t)gemm->n, (size_t)gemm->m,
+                                gemm->stride_c ? (size_t)gemm->batch : 1);
+    define_problem(&specs.product, gemm);
+    return specs;
 }
 
-/* B' turned around once is worth it: it is small beside what the product computes, and then no
- * lanes need summing. */
-static struct gemm_specs turned_specs(const struct gemm *gemm, const struct target *target) {
-    int vector = widest_vector(gemm->n, target), vectors = strip_vectors(gemm, target);
-    struct gemm_specs specs = {.transpose = kernel_spec("gemm_vector.cl", "gemm_transpose",
-                                                        (size_t)(gemm->n / (vector * vectors)),
-                                                        (size_t)gemm->batch, 1)};
-    define_problem(&specs.transpose, gemm);
-    kernel_define(&specs.transpose, "TUNE_VECTOR", vector);
-    kernel_define(&specs.transpose, "TUNE_VECTORS", vectors);
-    set_local(&specs.transpose, target);
-    struct gemm turned = *gemm;
-    turned.transpose_b = 0;
-    turned.stride_b = (long)gemm->n * gemm->k;
-    specs.product = lanes_n_spec(&turned, target, 1);
-    specs.scratch_bytes = sizeof(float) * (size_t)turned.stride_b * (size_t)gemm->batch;
+struct gemm_specs gemm_specs_by(const struct gemm_technique *technique, const struct gemm *gemm,
+                                const struct target *target, const int values[]) {
+    struct gemm_specs specs = {0};
+    struct gemm turned = gemm_turned(gemm);
+    technique->add(&specs, &turned, target, values);
+    define_problem(&specs.product, &turned);
+    if (specs.transpose.file)
+        define_problem(&specs.transpose, &turned);
     return specs;
 }
 
 struct gemm_specs gemm_specs(const struct gemm *gemm, const struct target *target,
-                             enum gemm_provider provider) {
-    struct gemm_specs specs = {0};
-    struct gemm turned = *gemm;
-    (void)turn_column(&turned);
-    gemm = &turned;
-    if (provider == GEMM_CLBLAST)
-        return specs;
-    if (provider == GEMM_REFERENCE) {
-        specs.product = kernel_spec("gemm_reference.cl", "gemm", (size_t)gemm->n, (size_t)gemm->m,
-                                    gemm->stride_c ? (size_t)gemm->batch : 1);
-        define_problem(&specs.product, gemm);
-    } else if (provider == GEMM_TILED) {
-        struct tile tile;
-        (void)gemm_tiled_choose(&tile, gemm, target); /* as gemm_provider found */
-        specs.product = gemm_tiled_spec(gemm, &tile);
-        define_problem(&specs.product, gemm);
-    } else if (!gemm->transpose_b) {
-        specs.product = lanes_n_spec(gemm, target, 0);
-    } else if (sums_lanes(gemm, target)) {
-        specs.product = lanes_sum_spec(gemm, target);
-    } else {
-        specs = turned_specs(gemm, target);
+                             const char *pass) {
+    const struct gemm_technique *listed[GEMM_TECHNIQUES], *techniques[GEMM_TECHNIQUES];
+    struct choice ways[GEMM_TECHNIQUES];
+    struct gemm turned = gemm_turned(gemm);
+    struct kernel_spec problem = {0};
+    int count = 0, listed_count = list_techniques(listed, &turned, target);
+    for (int i = 0; i < listed_count; i++) {
+        ways[count] = (struct choice){.operation = "gemm", .pass = pass};
+        if (listed[i]->open(&ways[count], &turned, target))
+            techniques[count++] = listed[i];
     }
+    if (target->technique == TECHNIQUE_REFERENCE || count == 0)
+        return reference_specs(&turned);
+    define_problem(&problem, &turned);
+    const struct choice *taken = tuning_choose(ways, count, target, &turned, &problem);
+    struct gemm_specs specs = gemm_specs_by(techniques[taken - ways], gemm, target, taken->values);
+    memcpy(specs.choices, ways, sizeof ways);
+    specs.choice_count = count;
     return specs;
 }
 
-static int run_blas(const struct gemm *gemm, struct device *device, const struct buffer *a,
+/* ---- running ---- */
+
+static int run_blas(const struct gemm *gemm, struct kernel *product, const struct buffer *a,
                     const struct buffer *b, struct buffer *c) {
     for (int t = 0; t < gemm->batch; t++) {
         int add = gemm->accumulate || (gemm->stride_c == 0 && t > 0);
-        TRY(blas_gemm(device, gemm->transpose_a, gemm->transpose_b, (size_t)gemm->m,
+        TRY(blas_gemm(product, gemm->transpose_a, gemm->transpose_b, (size_t)gemm->m,
                       (size_t)gemm->n, (size_t)gemm->k, a, (size_t)(t * gemm->stride_a), b,
                       (size_t)(t * gemm->stride_b), add ? 1.0F : 0.0F, c,
                       (size_t)(t * gemm->stride_c)));
@@ -199,17 +147,17 @@ static int run_blas(const struct gemm *gemm, struct device *device, const struct
     return 0;
 }
 
-int gemm_run(const struct gemm *gemm, struct device *device, struct kernel *product,
-             struct kernel *transpose, const struct buffer *a, const struct buffer *b,
-             struct buffer *c, struct buffer *scratch) {
-    struct gemm turned = *gemm;
-    if (turn_column(&turned)) {
+int gemm_run(const struct gemm *gemm, struct kernel *product, struct kernel *transpose,
+             const struct buffer *a, const struct buffer *b, struct buffer *c,
+             struct buffer *scratch) {
+    struct gemm turned = gemm_turned(gemm);
+    if (is_to_turn(gemm)) {
         const struct buffer *swap = a;
         a = b;
         b = swap;
     }
-    if (!product)
-        return run_blas(&turned, device, a, b, c);
+    if (kernel_is_blas(product))
+        return run_blas(&turned, product, a, b, c);
     if (transpose) {
         TRY(LAUNCH(transpose, BUFFER(b), BUFFER(scratch)));
         b = scratch;

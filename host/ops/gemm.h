@@ -1,4 +1,4 @@
-/* Matrix products over a batch, by whichever provider suits the device: our kernels, or CLBlast.
+/* Matrix products over a batch: the problem, and the kernels of each technique for it.
  *
  *     C[t] = op(A[t]) op(B[t]),  t = 0..batch-1
  *
@@ -8,8 +8,7 @@
 #ifndef OPS_GEMM_H
 #define OPS_GEMM_H
 
-#include "cl/kernel.h"
-#include "cl/target.h"
+#include "cl/tuning.h"
 
 struct gemm {
     int m, n, k;
@@ -19,25 +18,55 @@ struct gemm {
     int accumulate;
 };
 
-enum gemm_provider { GEMM_REFERENCE, GEMM_VECTOR, GEMM_TILED, GEMM_CLBLAST };
+enum { GEMM_TECHNIQUES = 3 };
 
-/* The provider for a product on a target. */
-enum gemm_provider gemm_provider(const struct gemm *gemm, const struct target *target);
-
-/* What a provider needs: kernels of our own (none, for CLBlast), and scratch memory. */
+/* A spec without a file is not needed. */
 struct gemm_specs {
     struct kernel_spec product;
     struct kernel_spec transpose; /* turns B around into the scratch memory first */
     size_t scratch_bytes;
+    struct choice choices[GEMM_TECHNIQUES]; /* the ways to compute it */
+    int choice_count;
 };
 
-struct gemm_specs gemm_specs(const struct gemm *gemm, const struct target *target,
-                             enum gemm_provider provider);
+/* A way to compute a product. */
+struct gemm_technique {
+    /* Fills the space, defaults and most of a choice. Returns 0 where the device has too little for
+     * it, or the product is none of its kind. */
+    int (*open)(struct choice *choice, const struct gemm *gemm, const struct target *target);
+    /* Adds the kernels with these values, but for the macros that describe the problem. */
+    void (*add)(struct gemm_specs *out, const struct gemm *gemm, const struct target *target,
+                const int values[]);
+};
 
-/* Enqueues the product. The kernels were made from gemm_specs, and are NULL where it has none;
- * `scratch` too where it needs none. */
-int gemm_run(const struct gemm *gemm, struct device *device, struct kernel *product,
-             struct kernel *transpose, const struct buffer *a, const struct buffer *b,
-             struct buffer *c, struct buffer *scratch);
+/* Register tiles, lanes along the columns: gemm_vector.cl. */
+extern const struct gemm_technique gemm_vector;
+
+/* Register tiles, lanes along the terms of the sum: gemm_dot.cl. */
+extern const struct gemm_technique gemm_dot;
+
+/* Tiles in local memory, for GPUs: gemm_tiled.cl. */
+extern const struct gemm_technique gemm_tiled;
+
+/* CLBlast's. */
+extern const struct gemm_technique gemm_blas;
+
+/* The kernels for a target, by its technique and tunings, for a layer's pass. */
+struct gemm_specs gemm_specs(const struct gemm *gemm, const struct target *target,
+                             const char *pass);
+
+/* Those of a technique that opens, with these values. */
+struct gemm_specs gemm_specs_by(const struct gemm_technique *technique, const struct gemm *gemm,
+                                const struct target *target, const int values[]);
+
+/* The problem as techniques are given it. A product with one column is its own transpose: then one
+ * image, too, has an index that is made of whole vectors. */
+struct gemm gemm_turned(const struct gemm *gemm);
+
+/* Enqueues the product. The kernels were made from gemm_specs; those that it has not are NULL, as
+ * is `scratch` where it needs none. */
+int gemm_run(const struct gemm *gemm, struct kernel *product, struct kernel *transpose,
+             const struct buffer *a, const struct buffer *b, struct buffer *c,
+             struct buffer *scratch);
 
 #endif

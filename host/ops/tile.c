@@ -62,7 +62,7 @@ struct tile tile_read(const int values[]) {
 
 int tile_form_is_legal(const struct candidate *candidate) {
     struct tile tile = tile_read(candidate->values);
-    return has_legal_form(&tile) && divides(tile.vector, candidate->target->tiling.tile);
+    return has_legal_form(&tile);
 }
 
 int tile_fits_device(const struct candidate *candidate) {

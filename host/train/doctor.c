@@ -35,7 +35,7 @@ static void list_kernels(const struct patient *patient, const char *pass, char *
         const struct kernel_spec *spec = &patient->specs.specs[k];
         if (serves(spec, pass) && used < size)
             used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " + " : "",
-                                     spec->file ? spec->function : "CLBlast");
+                                     spec->function);
     }
 }
 

@@ -181,11 +181,13 @@ static int count_tuning(const struct kernel_list *list, const struct listed_kern
 
 START_TEST(candidates_are_each_way_with_each_knob_a_step_up_and_down_once) {
     static const struct trial trial = {.config = "configs/quickstart.cfg"};
-    static const char *const files[] = {"conv_tiled.cl", "conv_vector.cl", "conv_winograd.cl"};
+    static const char *const files[] = {"conv_tiled.cl", "conv_vector.cl", "conv_winograd.cl",
+                                        "gemm_tiled.cl"};
+    enum { FILES = sizeof files / sizeof *files };
     struct config *config;
     struct net *net;
     struct kernel_list list;
-    int of_file[3] = {0};
+    int of_file[FILES] = {0};
     read_net(&config, &net, &trial);
     ck_succeeds(kernel_list_create_candidates(&list, net, &gpu));
     for (int i = 0; i < list.count; i++) {
@@ -193,10 +195,10 @@ START_TEST(candidates_are_each_way_with_each_knob_a_step_up_and_down_once) {
         size_t length = strlen(kernel->spec.file);
         ck_assert(strncmp(kernel->tuning, kernel->spec.file, length) == 0);
         ck_assert_int_eq(count_tuning(&list, kernel), 1);
-        for (int f = 0; f < 3; f++)
+        for (int f = 0; f < FILES; f++)
             of_file[f] += strcmp(kernel->spec.file, files[f]) == 0;
     }
-    for (int f = 0; f < 3; f++)
+    for (int f = 0; f < FILES; f++)
         ck_assert_msg(of_file[f] > 3, "%d of %s", of_file[f], files[f]);
     ck_assert(!has(&list, "update", "solver.cl"));
     kernel_list_free(&list);

@@ -4,10 +4,9 @@
 #include "support/guarded.h"
 #include "support/numbers.h"
 #include "support/suite.h"
-#include "support/tuning.h"
 
 #include "ops/gemm.h"
-#include "ops/gemm_tiled.h"
+#include "ops/tile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,14 +122,13 @@ static void check_product(const char *what, const struct gemm *gemm,
     guarded_write(&b.buffer, b.values);
     if (gemm->accumulate)
         guarded_write(&c.buffer, c.values);
-    if (specs->product.file)
-        ck_succeeds(kernel_create(&product, test_device(), &specs->product));
+    ck_succeeds(kernel_create(&product, test_device(), &specs->product));
     if (specs->transpose.file)
         ck_succeeds(kernel_create(&transpose, test_device(), &specs->transpose));
     guarded_create(&scratch, specs->scratch_bytes, "scratch");
 
-    ck_succeeds(gemm_run(gemm, test_device(), product, transpose, a.buffer.view, b.buffer.view,
-                         c.buffer.view, scratch.view));
+    ck_succeeds(gemm_run(gemm, product, transpose, a.buffer.view, b.buffer.view, c.buffer.view,
+                         scratch.view));
     guarded_read(&c.buffer, c.values);
     guarded_check(&c.buffer, what);
     guarded_check(&scratch, what);
@@ -145,24 +143,34 @@ static void check_product(const char *what, const struct gemm *gemm,
     operand_free(&c);
 }
 
-static void check_with(const struct gemm *gemm, const struct target *target,
-                       enum gemm_provider provider) {
-    static const char *const names[] = {"reference", "vector", "tiled", "CLBlast"};
+static void check_specs(const struct gemm *gemm, const struct gemm_specs *specs) {
     char what[128];
-    struct gemm_specs specs = gemm_specs(gemm, target, provider);
-    (void)snprintf(what, sizeof what, "%s %s%s: %d x %d x %d, %d times: C", names[provider],
+    (void)snprintf(what, sizeof what, "%s %s%s: %d x %d x %d, %d times: C", specs->product.function,
                    gemm->transpose_a ? "A'" : "A", gemm->transpose_b ? "B'" : "B", gemm->m, gemm->n,
                    gemm->k, gemm->batch);
-    check_product(what, gemm, &specs);
+    check_product(what, gemm, specs);
 }
 
-/* ---- providers ---- */
+static void check_chosen(const struct gemm *gemm, const struct target *target) {
+    struct gemm_specs specs = gemm_specs(gemm, target, "forward");
+    check_specs(gemm, &specs);
+}
+
+/* What a technique has by default for a product. Returns 0 where it is none of its kind. */
+static int open_technique(struct choice *choice, const struct gemm_technique *technique,
+                          const struct gemm *gemm, const struct target *target) {
+    struct gemm turned = gemm_turned(gemm);
+    *choice = (struct choice){0};
+    return technique->open(choice, &turned, target);
+}
+
+/* ---- techniques ---- */
 
 static void check_forms(const struct gemm_size *size, enum technique technique) {
     struct target target = target_of(technique, size->lanes);
     struct gemm products[] = {forward_product(size), data_product(size), weight_product(size)};
     for (int i = 0; i < 3; i++)
-        check_with(&products[i], &target, gemm_provider(&products[i], &target));
+        check_chosen(&products[i], &target);
 }
 
 START_TEST(gemm_matches_reference_in_every_form_of_a_connected_layer) {
@@ -181,8 +189,10 @@ START_TEST(gemm_of_clblast_matches_reference_in_every_form_of_a_connected_layer)
         struct target target = target_of(TECHNIQUE_AUTO, sizes[i].lanes);
         struct gemm products[] = {forward_product(&sizes[i]), data_product(&sizes[i]),
                                   weight_product(&sizes[i])};
-        for (int p = 0; p < 3; p++)
-            check_with(&products[p], &target, GEMM_CLBLAST);
+        for (int p = 0; p < 3; p++) {
+            struct gemm_specs specs = gemm_specs_by(&gemm_blas, &products[p], &target, NULL);
+            check_specs(&products[p], &specs);
+        }
     }
 }
 END_TEST
@@ -201,59 +211,141 @@ START_TEST(gemm_sums_the_batch_into_one_product_in_every_form) {
                             .accumulate = form == 1};
         for (int technique = TECHNIQUE_REFERENCE; technique <= TECHNIQUE_TILED; technique++) {
             struct target target = target_of((enum technique)technique, 8);
-            check_with(&gemm, &target, gemm_provider(&gemm, &target));
+            check_chosen(&gemm, &target);
         }
     }
 }
 END_TEST
 
-START_TEST(gemm_provider_is_the_reference_where_no_form_fits) {
+/* The function of the product by default. */
+static const char *chosen(const struct gemm *gemm, const struct target *target) {
+    return gemm_specs(gemm, target, "forward").product.function;
+}
+
+START_TEST(gemm_is_the_reference_where_no_technique_fits) {
     struct target target = target_of(TECHNIQUE_VECTOR, 8);
     target.device.is_cpu = 1;
     target.device.vector_width = 8;
     struct gemm gemm = {.m = 4, .n = 7, .k = 8, .batch = 3, .stride_b = 56, .stride_c = 28};
-    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm_vector");
     gemm.transpose_b = 1; /* such products are of one C */
-    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_REFERENCE);
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm");
     gemm.stride_c = 0;
-    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm_dot");
     gemm.transpose_a = 1; /* not both */
-    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_REFERENCE);
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm");
     gemm.transpose_b = 0;
-    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm_vector");
     gemm.stride_b = 60; /* members that do not follow each other make no one sum */
-    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_REFERENCE);
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm");
 }
 END_TEST
 
-START_TEST(gemm_provider_follows_technique_and_device) {
+START_TEST(gemm_by_default_follows_technique_and_device) {
     struct target target = target_of(TECHNIQUE_REFERENCE, 8);
     struct gemm gemm = {.m = 4, .n = 16, .k = 8, .batch = 1};
-    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_REFERENCE);
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm");
     target.technique = TECHNIQUE_AUTO;
     target.device.is_cpu = 0;
-    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_CLBLAST);
+    ck_assert_str_eq(chosen(&gemm, &target), "CLBlastSgemm");
     target.device.is_cpu = 1;
     target.device.vector_width = 8;
-    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_VECTOR);
-    ck_assert_ptr_null(gemm_specs(&gemm, &target, GEMM_CLBLAST).product.file);
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm_vector");
 }
 END_TEST
 
-START_TEST(gemm_provider_is_tiled_where_the_device_and_the_batch_allow_it) {
+START_TEST(gemm_is_tiled_where_the_device_and_the_batch_allow_it) {
     struct target target = target_of(TECHNIQUE_TILED, 8);
     target.device.work_group_max = 64;
     target.device.local_memory = 16384;
     struct gemm gemm = {.m = 4, .n = 16, .k = 8, .batch = 2, .stride_b = 128, .stride_c = 64};
-    ck_assert_int_eq(gemm_provider(&gemm, &target), GEMM_TILED);
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm_tiled");
     target.device.local_memory = 1024; /* less than any tile takes */
-    ck_assert_int_ne(gemm_provider(&gemm, &target), GEMM_TILED);
+    ck_assert_str_ne(chosen(&gemm, &target), "gemm_tiled");
     target.device.local_memory = 16384;
     target.device.work_group_max = 63;
-    ck_assert_int_ne(gemm_provider(&gemm, &target), GEMM_TILED);
+    ck_assert_str_ne(chosen(&gemm, &target), "gemm_tiled");
     target.device.work_group_max = 64;
     gemm.stride_a = 32; /* columns that have no A in common */
-    ck_assert_int_ne(gemm_provider(&gemm, &target), GEMM_TILED);
+    ck_assert_str_ne(chosen(&gemm, &target), "gemm_tiled");
+}
+END_TEST
+
+/* A row of a table of tunings for a product as it is chosen by default. */
+static struct tuning tuning_about(const struct gemm *gemm, const struct target *target,
+                                  const char *file, const char *values) {
+    struct gemm_specs specs = gemm_specs(gemm, target, "forward");
+    struct tuning tuning = {.kernel = "gemm forward", .origin = ORIGIN_FULL};
+    ck_assert_int_gt(specs.choice_count, 0);
+    memcpy(tuning.problem, specs.choices[0].problem, sizeof tuning.problem);
+    (void)snprintf(tuning.values, sizeof tuning.values, "%s%s", file, values);
+    return tuning;
+}
+
+START_TEST(gemm_is_what_a_tuning_says) {
+    struct target target = target_of(TECHNIQUE_AUTO, 8);
+    target.device.is_cpu = 1;
+    target.device.vector_width = 8;
+    struct gemm gemm = {.m = 16, .n = 16, .k = 32, .transpose_b = 1, .batch = 1};
+    struct tunings *tunings = tunings_create();
+    ck_assert_ptr_nonnull(tunings);
+    struct tuning tuning = tuning_about(&gemm, &target, "gemm_dot.cl", " ROWS=2 COLUMNS=3");
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm_vector");
+    ck_succeeds(tunings_set(tunings, &tuning));
+    target.tunings = tunings;
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm_dot");
+    check_chosen(&gemm, &target);
+
+    target.device.is_cpu = 0; /* where CLBlast is tried, it can be what was found */
+    target.tunings = NULL;
+    tuning = tuning_about(&gemm, &target, "gemm_tiled.cl",
+                          " M=32 N=32 K=8 RM=4 RN=4 BUFFERS=2 VECTOR=4");
+    ck_succeeds(tunings_set(tunings, &tuning));
+    target.tunings = tunings;
+    ck_assert_str_eq(chosen(&gemm, &target), "gemm_tiled");
+    tuning = tuning_about(&gemm, &target, "CLBlast", "");
+    ck_succeeds(tunings_set(tunings, &tuning));
+    ck_assert_str_eq(chosen(&gemm, &target), "CLBlastSgemm");
+    struct gemm_specs specs = gemm_specs(&gemm, &target, "forward");
+    ck_assert(specs.choices[0].is_taken && specs.choices[0].origin == ORIGIN_FULL);
+    tunings_free(tunings);
+}
+END_TEST
+
+/* The tuner, and bench's table, ask a kernel that CLBlast has for its time, too. */
+START_TEST(gemm_of_clblast_has_a_time_and_can_be_mute) {
+    if (test_is_small())
+        SKIP_TEST(TEST_TOO_LARGE);
+    struct device *device;
+    ck_succeeds(device_open_profiling(&device, WHOLE_DEVICE(test_device_index())));
+    struct gemm gemm = {.m = 64, .n = 64, .k = 64, .batch = 1};
+    struct kernel_spec spec = kernel_spec_of_blas();
+    struct kernel *kernel;
+    struct buffer *matrix, *product;
+    float values[64 * 64], mute[64 * 64];
+    for (int i = 0; i < 64 * 64; i++)
+        values[i] = 1;
+    ck_succeeds(kernel_create(&kernel, device, &spec));
+    ck_succeeds(buffer_create(&matrix, device, sizeof values, "a matrix"));
+    ck_succeeds(buffer_create(&product, device, sizeof values, "a matrix"));
+    ck_succeeds(buffer_write(matrix, 0, sizeof values, values));
+    ck_succeeds(buffer_write(product, 0, sizeof values, values));
+    kernel_mute(kernel, 1);
+    ck_succeeds(gemm_run(&gemm, kernel, NULL, matrix, matrix, product, NULL));
+    ck_succeeds(device_collect_times(device));
+    ck_assert_double_eq(kernel_seconds(kernel), 0);
+    ck_succeeds(buffer_read(product, 0, sizeof mute, mute));
+    ck_assert_float_eq(mute[0], 1);
+    kernel_mute(kernel, 0);
+    ck_succeeds(gemm_run(&gemm, kernel, NULL, matrix, matrix, product, NULL));
+    ck_succeeds(device_collect_times(device));
+    ck_assert_double_gt(kernel_seconds(kernel), 0);
+    ck_succeeds(buffer_read(product, 0, sizeof values, values));
+    ck_assert_float_eq(values[0], 64);
+    kernel_free(kernel);
+    buffer_free(matrix);
+    buffer_free(product);
+    device_close(device);
 }
 END_TEST
 
@@ -269,8 +361,17 @@ static const struct tile tiles[] = {
 
 enum { TILES = sizeof tiles / sizeof *tiles, SMALL_TILES = 4 };
 
-static int vector_is_side_by_side(const struct tile *tile, const struct gemm *gemm) {
-    return gemm_tiled_vector(gemm) % tile->vector == 0;
+static void check_tile(const struct gemm *gemm, const struct target *target,
+                       const struct tile *tile) {
+    struct choice choice;
+    int values[KNOBS_MAX] = {0};
+    struct gemm turned = gemm_turned(gemm);
+    struct candidate candidate = {.target = target, .problem = &turned, .values = values};
+    ck_assert(open_technique(&choice, &gemm_tiled, gemm, target));
+    tile_write(values, tile);
+    ck_assert_ptr_null(tuning_refuse(choice.space, &candidate));
+    struct gemm_specs specs = gemm_specs_by(&gemm_tiled, gemm, target, values);
+    check_specs(gemm, &specs);
 }
 
 START_TEST(gemm_gives_the_same_with_every_tile) {
@@ -287,73 +388,43 @@ START_TEST(gemm_gives_the_same_with_every_tile) {
             continue;
         struct gemm products[] = {forward_product(&tuned[size]), data_product(&tuned[size]),
                                   weight_product(&tuned[size])};
-        for (int i = 0; i < 3; i++) {
-            struct gemm_specs specs = gemm_specs(&products[i], &target, GEMM_TILED);
-            struct kernel_spec other = gemm_tiled_spec(&products[i], tile);
-            ck_assert(vector_is_side_by_side(tile, &products[i]));
-            retune_as(&specs.product, &other);
-            check_product("C", &products[i], &specs);
-        }
+        for (int i = 0; i < 3; i++)
+            check_tile(&products[i], &target, tile);
     }
 }
 END_TEST
 
 /* ---- every register tile gives the same ---- */
 
+/* Values of the knobs, and the lanes of a vector. */
 struct register_tile {
-    int vector, rows, vectors, depth, columns, panel; /* of gemm_lanes_n */
-    int sum_columns;                                  /* of gemm_lanes_sum */
+    int lanes;
+    int vector[5]; /* VECTORS, ROWS, DEPTH, BLOCKS, COLUMNS */
+    int dot[2];    /* ROWS, COLUMNS */
 };
 
-/* Replaces a specification's register tile, and its geometry. */
-static void retune(struct gemm_specs *specs, const struct gemm *gemm,
-                   const struct register_tile *tile) {
-    struct kernel_spec *spec = &specs->product, *transpose = &specs->transpose;
-    int width = tile->vector * tile->vectors;
-    redefine(spec, "TUNE_VECTOR", tile->vector);
-    redefine(spec, "TUNE_ROWS", tile->rows);
-    if (strcmp(spec->function, "gemm_lanes_sum") == 0) {
-        redefine(spec, "TUNE_COLUMNS", tile->sum_columns);
-        spec->global[0] = blocks(gemm->n, tile->sum_columns);
-        spec->global[1] = blocks(gemm->m, tile->rows);
-        return;
-    }
-    redefine(spec, "TUNE_VECTORS", tile->vectors);
-    redefine(spec, "TUNE_DEPTH", tile->depth);
-    redefine(spec, "TUNE_COLUMNS", tile->columns);
-    redefine(spec, "TUNE_PANEL", tile->panel);
-    spec->global[0] = blocks(gemm->n / width, tile->columns);
-    spec->global[1] = blocks(gemm->m, tile->panel);
-    if (!transpose->file)
-        return;
-    redefine(transpose, "TUNE_VECTOR", tile->vector);
-    redefine(transpose, "TUNE_VECTORS", tile->vectors);
-    transpose->global[0] = (size_t)(gemm->n / width);
-}
-
 static const struct register_tile register_tiles[] = {
-    {1, 1, 1, 1, 1, 1, 1},
-    {2, 5, 2, 7, 3, 9, 3},     /* the last block of a panel is cut off, and the last strips */
-    {4, 3, 1, 64, 3, 12, 2},   /* more terms than there are */
-    {8, 13, 2, 16, 1, 26, 11}, /* just as many rows, and more, than there are */
-    {16, 24, 1, 33, 1, 24, 4},
+    {1, {1, 1, 1, 1, 1}, {1, 1}},
+    {2, {2, 5, 7, 2, 3}, {5, 3}},  /* the last block of a panel is cut off, and the last strips */
+    {4, {1, 3, 64, 4, 3}, {3, 2}}, /* more terms than there are */
+    {8, {2, 13, 16, 2, 1}, {13, 11}}, /* just as many rows, and more, than there are */
+    {16, {1, 24, 33, 1, 1}, {24, 4}},
 };
 
 START_TEST(gemm_gives_the_same_with_every_register_tile) {
-    /* The second size has whole vectors of inputs, so that B is turned around. */
-    static const struct gemm_size tuned[] = {{13, 19, 16, 2, 0}, {13, 32, 16, 2, 0}};
-    for (int size = 0; size < 2; size++) {
-        struct target target = target_of(TECHNIQUE_VECTOR, tuned[size].lanes);
-        target.device.is_cpu = 1; /* so that the form does not depend on the device */
-        target.device.vector_width = 8;
-        struct gemm products[] = {forward_product(&tuned[size]), data_product(&tuned[size]),
-                                  weight_product(&tuned[size])};
-        for (int i = size ? 2 : 0; i < 3; i++) {
-            struct gemm_specs specs = gemm_specs(&products[i], &target, GEMM_VECTOR);
-            retune(&specs, &products[i], &register_tiles[_i]);
-            check_product("C", &products[i], &specs);
-        }
+    static const struct gemm_size tuned = {13, 32, 16, 2, 0};
+    const struct register_tile *tile = &register_tiles[_i];
+    struct target target = target_of(TECHNIQUE_VECTOR, tuned.lanes);
+    target.device.is_cpu = 1;
+    target.device.vector_width = tile->lanes;
+    struct gemm products[] = {forward_product(&tuned), data_product(&tuned),
+                              weight_product(&tuned)};
+    for (int i = 0; i < 3; i++) {
+        struct gemm_specs specs = gemm_specs_by(&gemm_vector, &products[i], &target, tile->vector);
+        check_specs(&products[i], &specs);
     }
+    struct gemm_specs specs = gemm_specs_by(&gemm_dot, &products[2], &target, tile->dot);
+    check_specs(&products[2], &specs);
 }
 END_TEST
 
@@ -364,9 +435,11 @@ int main(void) {
     tcase_add_loop_test(tests, gemm_matches_reference_in_every_form_of_a_connected_layer, 0, SIZES);
     tcase_add_test(tests, gemm_of_clblast_matches_reference_in_every_form_of_a_connected_layer);
     tcase_add_test(tests, gemm_sums_the_batch_into_one_product_in_every_form);
-    tcase_add_test(tests, gemm_provider_is_the_reference_where_no_form_fits);
-    tcase_add_test(tests, gemm_provider_follows_technique_and_device);
-    tcase_add_test(tests, gemm_provider_is_tiled_where_the_device_and_the_batch_allow_it);
+    tcase_add_test(tests, gemm_is_the_reference_where_no_technique_fits);
+    tcase_add_test(tests, gemm_by_default_follows_technique_and_device);
+    tcase_add_test(tests, gemm_is_tiled_where_the_device_and_the_batch_allow_it);
+    tcase_add_test(tests, gemm_is_what_a_tuning_says);
+    tcase_add_test(tests, gemm_of_clblast_has_a_time_and_can_be_mute);
     tcase_add_loop_test(tests, gemm_gives_the_same_with_every_tile, 0, TILES);
     tcase_add_loop_test(tests, gemm_gives_the_same_with_every_register_tile, 0,
                         (int)(sizeof register_tiles / sizeof *register_tiles));

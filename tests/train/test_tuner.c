@@ -14,7 +14,10 @@ static char cache[] = "/tmp/clnet-tuner-XXXXXX";
 
 static const char text[] = "[net]\nbatch=16\nwidth=6\nheight=5\nchannels=4\n"
                            "[conv]\nfilters=6\nsize=3\npad=1\nactivation=relu\n"
-                           "[conn]\noutput=3\nactivation=linear\n[softmax]\n";
+                           "[avgpool]\n[softmax]\n";
+
+static const char product_text[] = "[net]\nbatch=16\nwidth=4\nheight=4\nchannels=2\n"
+                                   "[conn]\noutput=48\nactivation=relu\n[softmax]\n";
 
 /* A device on which whatever has these values is fast, and perhaps wrong. */
 struct story {
@@ -108,14 +111,18 @@ static struct device *opened(void) {
     return device;
 }
 
-static void with_net(void (*test)(const struct net *net)) {
+static void with_net_of(const char *config_text, void (*test)(const struct net *net)) {
     struct config *config;
     struct net *net;
-    ck_succeeds(config_parse(&config, "tuner.cfg", text, strlen(text)));
+    ck_succeeds(config_parse(&config, "tuner.cfg", config_text, strlen(config_text)));
     ck_succeeds(net_create(&net, config));
     test(net);
     net_free(net);
     config_free(config);
+}
+
+static void with_net(void (*test)(const struct net *net)) {
+    with_net_of(text, test);
 }
 
 static void check_wrong(const struct net *net) {
@@ -155,6 +162,20 @@ static void check_backward(const struct net *net) {
     ck_assert_int_eq(tune(net, device, &story), 2);
     ck_assert_int_eq(story.wrong, 0);
     ck_assert_int_eq(chosen_for("backward weight", net, device).values[0], 5);
+    device_close(device);
+}
+
+/* The first layer has no gradient of its input, so there are two products. */
+static void check_products(const struct net *net) {
+    struct story story = {.fast = "gemm_vector.cl VECTORS=1 ROWS=5"};
+    struct device *device = opened();
+    ck_assert_int_eq(tune(net, device, &story), 2);
+    ck_assert_int_eq(story.wrong, 0);
+    for (int i = 0; i < 2; i++) {
+        struct choice choice = chosen_for(i ? "backward weight" : "forward", net, device);
+        ck_assert_str_eq(choice.space->file, "gemm_vector.cl");
+        ck_assert_int_eq(choice.origin, ORIGIN_QUICK);
+    }
     device_close(device);
 }
 
@@ -205,6 +226,11 @@ START_TEST(tuner_finds_the_fastest_for_gradients_too) {
 }
 END_TEST
 
+START_TEST(tuner_tunes_products) {
+    with_net_of(product_text, check_products);
+}
+END_TEST
+
 START_TEST(tuner_keeps_what_was_known_where_all_gains_were_noise) {
     with_net(check_noise);
 }
@@ -225,6 +251,7 @@ int main(void) {
     tcase_add_test(tests, tuner_never_lets_a_wrong_candidate_win_however_fast);
     tcase_add_test(tests, tuner_finds_the_fastest_and_the_next_run_knows_it);
     tcase_add_test(tests, tuner_finds_the_fastest_for_gradients_too);
+    tcase_add_test(tests, tuner_tunes_products);
     tcase_add_test(tests, tuner_keeps_what_was_known_where_all_gains_were_noise);
     tcase_add_test(tests, tuner_ends_when_it_is_asked_to);
     return suite_run("train/tuner", tests);
