@@ -2,10 +2,8 @@
  *
  * Layout as in conv_reference.cl. Forward and backward data are the same computation: for each pixel of
  * the result, a block of TUNE_BLOCK result channels x (TUNE_VECTORS x TUNE_VECTOR) images is held in
- * registers and walks over the source channels and the window's taps. Filters are repacked first, so
- * that the TUNE_BLOCK weights of a tap lie side by side:
- *
- *   packed [GROUPS][blocks][source channels][R][S][TUNE_BLOCK], the rest of the last block zero
+ * registers and walks over the source channels and the window's taps. Filters are packed first, as
+ * conv_pack.cl has it.
  *
  * A work-item takes TUNE_BLOCKS such blocks and TUNE_SPAN pixels of a row, and goes over TUNE_DEPTH
  * source channels for all of them before it takes the next channels: those few channels' rows stay in
@@ -60,29 +58,6 @@
 
 #define BLOCKS(n) (((n) + TUNE_BLOCK - 1) / TUNE_BLOCK)
 #define SPANS(n, span) (((n) + (span)-1) / (span))
-
-#if PASS == 0 || PASS == 1
-/* Global size: TUNE_BLOCK, R * S * C, GROUPS * BLOCKS(K). */
-kernel void conv_pack_forward(global const float *w, global float *packed) {
-    const int j = get_global_id(0), crs = get_global_id(1);
-    const int block = get_global_id(2) % BLOCKS(K), g = get_global_id(2) / BLOCKS(K);
-    const int k = block * TUNE_BLOCK + j;
-    packed[((g * BLOCKS(K) + block) * (C * R * S) + crs) * TUNE_BLOCK + j] =
-        k < K ? w[(g * K + k) * (C * R * S) + crs] : 0.0f;
-}
-
-#endif
-#if PASS == 0 || PASS == 2
-/* Global size: TUNE_BLOCK, R * S * K, GROUPS * BLOCKS(C). */
-kernel void conv_pack_backward(global const float *w, global float *packed) {
-    const int j = get_global_id(0), krs = get_global_id(1);
-    const int block = get_global_id(2) % BLOCKS(C), g = get_global_id(2) / BLOCKS(C);
-    const int c = block * TUNE_BLOCK + j, k = krs / (R * S), rs = krs % (R * S);
-    packed[((g * BLOCKS(C) + block) * (K * R * S) + krs) * TUNE_BLOCK + j] =
-        c < C ? w[((g * K + k) * C + c) * (R * S) + rs] : 0.0f;
-}
-
-#endif
 
 /* The rows of a small window are unrolled as well. */
 #if R * S <= 25

@@ -187,12 +187,13 @@ static int is_taken(const struct layer_kernels *kernels, const struct choice *wa
     return 0;
 }
 
-/* Those of a pass that are of the way's file. */
+/* Those of a pass that are of the way's operation. */
 static int add_pass(struct kernel_list *list, const char *who, const struct layer_kernels *kernels,
                     const struct tuning *tuning, const struct choice *way) {
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
         const struct kernel_spec *spec = &kernels->specs[k];
-        if (!kernel_is_ours(spec) || strcmp(spec->file, way->space->file) != 0 ||
+        if (!kernel_is_ours(spec) ||
+            strncmp(spec->file, way->operation, strlen(way->operation)) != 0 ||
             strcmp(spec->pass, way->pass) != 0)
             continue;
         TRY(add(list, who, spec));

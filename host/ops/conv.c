@@ -1,5 +1,7 @@
 #include "ops/conv.h"
 
+#include "base/numbers.h"
+
 int conv_c(const struct conv *conv) {
     return conv->in.c / conv->groups;
 }
@@ -26,6 +28,22 @@ static void define_problem(struct kernel_spec *spec, const struct conv *conv,
     kernel_define(spec, "ACTIVATION", conv->activation);
 }
 
+void conv_add_pack(struct conv_specs *out, const struct conv *conv, enum conv_pass pass,
+                   int block) {
+    const int is_data = pass == CONV_PASS_DATA;
+    int results = is_data ? conv_c(conv) : conv_k(conv);
+    int sources = is_data ? conv_k(conv) : conv_c(conv);
+    size_t taps = (size_t)conv->size * (size_t)conv->size * (size_t)sources;
+    size_t packed = (size_t)conv->groups * (size_t)blocks(results, block);
+    struct kernel_spec *pack = &out->specs[is_data ? CONV_PACK_BACKWARD : CONV_PACK_FORWARD];
+    *pack = kernel_spec("conv_pack.cl", is_data ? "conv_pack_backward" : "conv_pack_forward",
+                        (size_t)block, taps, packed);
+    kernel_define(pack, "TUNE_BLOCK", block);
+    size_t bytes = packed * (size_t)block * taps * sizeof(float);
+    if (bytes > out->scratch_bytes)
+        out->scratch_bytes = bytes;
+}
+
 static void add_reference(struct conv_specs *out, const struct conv *conv,
                           const struct target *target, int needs_dx) {
     struct kernel_spec *specs = out->specs;
@@ -47,11 +65,16 @@ static int list_techniques(const struct conv_technique *out[CONV_TECHNIQUES],
                            const struct conv *conv, const struct target *target,
                            enum conv_pass pass) {
     const int is_winograd = conv_winograd_wins(conv, target, pass);
+    const int is_rows = conv_rows_fills(target);
     int count = 0;
     if (target_prefers_tiles(target))
         out[count++] = &conv_tiled;
+    if (is_rows)
+        out[count++] = &conv_rows;
     out[count++] = is_winograd ? &conv_winograd : &conv_vector;
     out[count++] = is_winograd ? &conv_vector : &conv_winograd;
+    if (!is_rows)
+        out[count++] = &conv_rows;
     return count;
 }
 

@@ -27,7 +27,7 @@ enum {
     CONV_KERNELS,
 };
 
-enum { CONV_TECHNIQUES = 3, CONV_CHOICES = CONV_TECHNIQUES * CONV_PASSES };
+enum { CONV_TECHNIQUES = 4, CONV_CHOICES = CONV_TECHNIQUES * CONV_PASSES };
 
 /* A spec without a file is not needed. */
 struct conv_specs {
@@ -52,6 +52,12 @@ struct conv_technique {
 /* Register tiles over the images of a tile, on any device: conv_vector.cl. */
 extern const struct conv_technique conv_vector;
 
+/* Register tiles over the pixels of a row and their images, for CPUs: conv_rows.cl. */
+extern const struct conv_technique conv_rows;
+
+/* Whether only that fills vectors: a tile has fewer images than a vector has lanes. */
+int conv_rows_fills(const struct target *target);
+
 /* Tiles in local memory, for GPUs: conv_tiled.cl. */
 extern const struct conv_technique conv_tiled;
 
@@ -63,6 +69,10 @@ int conv_winograd_wins(const struct conv *conv, const struct target *target, enu
 
 /* The kernels for a target, by its technique and tunings. */
 struct conv_specs conv_specs(const struct conv *conv, const struct target *target, int needs_dx);
+
+/* For techniques: adds the kernel that packs the filters for CONV_PASS_FORWARD or _DATA, by blocks
+ * of so many result channels, and its scratch memory. */
+void conv_add_pack(struct conv_specs *out, const struct conv *conv, enum conv_pass pass, int block);
 
 /* Channels of a group that come in, and that go out. */
 int conv_c(const struct conv *conv);

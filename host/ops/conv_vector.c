@@ -238,26 +238,17 @@ static void define(struct kernel_spec *spec, const struct target *target, const 
 
 static void add_result(struct conv_specs *out, const struct conv *conv, const struct target *target,
                        enum conv_pass pass, const int v[]) {
-    static const char *const functions[][2] = {{"conv_pack_forward", "conv_forward"},
-                                               {"conv_pack_backward", "conv_backward_data"}};
     const int is_data = pass == CONV_PASS_DATA;
     const struct result result = result_of(conv, pass);
     int count = blocks(result.channels, v[BLOCK]);
-    size_t taps = (size_t)conv->size * (size_t)conv->size * (size_t)result.sources;
-    size_t groups = (size_t)conv->groups, packed = groups * (size_t)count;
-    struct kernel_spec *pack = &out->specs[is_data ? CONV_PACK_BACKWARD : CONV_PACK_FORWARD];
+    size_t groups = (size_t)conv->groups;
     struct kernel_spec *spec = &out->specs[is_data ? CONV_BACKWARD_DATA : CONV_FORWARD];
-    *pack = kernel_spec(file, functions[is_data][0], (size_t)v[BLOCK], taps, packed);
-    *spec = kernel_spec(file, functions[is_data][1],
+    *spec = kernel_spec(file, is_data ? "conv_backward_data" : "conv_forward",
                         (size_t)(target->tiling.tile / (target_lanes(target) * v[VECTORS])),
                         (size_t)result.height * (size_t)blocks(result.width, v[SPAN]),
                         (size_t)target->tiling.tiles * groups * (size_t)blocks(count, v[BLOCKS]));
-    define(pack, target, &result_space, v, pass);
-    pack->local[0] = pack->local[1] = pack->local[2] = 0;
     define(spec, target, &result_space, v, pass);
-    size_t bytes = packed * (size_t)v[BLOCK] * taps * sizeof(float);
-    if (bytes > out->scratch_bytes)
-        out->scratch_bytes = bytes;
+    conv_add_pack(out, conv, pass, v[BLOCK]);
 }
 
 static void add_filter(struct conv_specs *out, const struct conv *conv, const struct target *target,
