@@ -129,12 +129,15 @@ static int open_variant(struct tuner *tuner, struct variant *variant, const stru
 
 /* ---- time ---- */
 
-/* Runs the half of the layer that has the pass, with the variant's kernels in their places. */
+/* Runs the half of the layer that has the pass, with the variant's kernels in the place of all that
+ * the patient has for it: another way may need fewer. */
 static int run_variant(struct tuner *tuner, const struct variant *variant, int is_alone) {
     struct patient *patient = &tuner->patient;
     struct kernel *kernels[LAYER_KERNELS_MAX];
     for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        kernels[k] = variant->kernels[k] ? variant->kernels[k] : patient->kernels[k];
+        const char *pass = patient->specs.specs[k].pass;
+        int is_other = pass && strcmp(pass, variant->choice.pass) != 0;
+        kernels[k] = is_other ? patient->kernels[k] : variant->kernels[k];
         if (patient->kernels[k])
             kernel_mute(patient->kernels[k], is_alone);
     }
@@ -213,6 +216,16 @@ static int is_right(struct tuner *tuner, const struct variant *candidate) {
     return c.not_written == 0 && c.worst <= 1;
 }
 
+/* Lists what was tuned of a candidate; what packs filters or adds a bias serves others, too. */
+static int distrust(const struct tuner *tuner, const struct variant *candidate) {
+    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
+        const struct kernel_spec *spec = &candidate->specs.specs[k];
+        if (trust_is_kernel(spec) && strcmp(spec->file, candidate->choice.space->file) == 0)
+            TRY(trust_set(spec, &tuner->target, 0));
+    }
+    return 0;
+}
+
 /* Whether it is better, by both: 1 or 0. */
 static int is_better(struct tuner *tuner, const struct variant *candidate,
                      const struct variant *best, double *seconds) {
@@ -225,13 +238,10 @@ static int is_better(struct tuner *tuner, const struct variant *candidate,
     if (rc != 0)
         return rc;
     tuner->finding.wrong++;
-    log_warning("%s, %s: a candidate gives wrong results, and will never be used",
-                tuner->patient.layer->name, candidate->choice.pass);
-    for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
-        if (trust_is_kernel(&candidate->specs.specs[k]))
-            TRY(trust_set(&candidate->specs.specs[k], &tuner->target, 0));
-    }
-    return 0;
+    struct tuning wrong = tuning_of(&candidate->choice, candidate->choice.values, ORIGIN_QUICK);
+    log_warning("%s, %s: a candidate gives wrong results, and will never be used: %s",
+                tuner->patient.layer->name, candidate->choice.pass, wrong.values);
+    return distrust(tuner, candidate);
 }
 
 /* ---- the search ---- */

@@ -179,6 +179,17 @@ static void check_products(const struct net *net) {
     device_close(device);
 }
 
+/* Needs no kernel that turns a matrix around, as the way by default does. */
+static void check_other_way(const struct net *net) {
+    struct story story = {.fast = "gemm_dot.cl"};
+    struct device *device = opened();
+    ck_assert_str_eq(chosen_for("backward weight", net, device).space->file, "gemm_vector.cl");
+    ck_assert_int_eq(tune(net, device, &story), 2);
+    ck_assert_int_eq(story.wrong, 0);
+    ck_assert_str_eq(chosen_for("backward weight", net, device).space->file, "gemm_dot.cl");
+    device_close(device);
+}
+
 static void check_noise(const struct net *net) {
     static struct noise noise;
     const struct tuner_options options = {.technique = TECHNIQUE_VECTOR,
@@ -231,6 +242,11 @@ START_TEST(tuner_tunes_products) {
 }
 END_TEST
 
+START_TEST(tuner_finds_a_way_that_needs_fewer_kernels) {
+    with_net_of(product_text, check_other_way);
+}
+END_TEST
+
 START_TEST(tuner_keeps_what_was_known_where_all_gains_were_noise) {
     with_net(check_noise);
 }
@@ -252,6 +268,7 @@ int main(void) {
     tcase_add_test(tests, tuner_finds_the_fastest_and_the_next_run_knows_it);
     tcase_add_test(tests, tuner_finds_the_fastest_for_gradients_too);
     tcase_add_test(tests, tuner_tunes_products);
+    tcase_add_test(tests, tuner_finds_a_way_that_needs_fewer_kernels);
     tcase_add_test(tests, tuner_keeps_what_was_known_where_all_gains_were_noise);
     tcase_add_test(tests, tuner_ends_when_it_is_asked_to);
     return suite_run("train/tuner", tests);
