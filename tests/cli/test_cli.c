@@ -174,7 +174,7 @@ START_TEST(cli_train_tunes_first_what_is_not_known_yet) {
         "train conv.cfg --output tuned --iterations 2 --tune quick";
     write_file("conv.cfg", conv);
     write_file("train.csv", table);
-    expect(arguments, 0, "2 passes were tuned");
+    expect(arguments, 0, "5 passes were tuned");
     struct result again = run("train conv.cfg --output tuned-again --iterations 2 --tune quick");
     ck_assert_int_eq(again.status, 0);
     ck_assert_ptr_null(strstr(again.output, "were tuned"));
