@@ -36,6 +36,7 @@ int blas_gemm(struct kernel *kernel, int transpose_a, int transpose_b, size_t m,
     if (kernel_is_mute(kernel))
         return 0;
     CL_TRY(device, trial_command(device, device->queue));
+    device_note_begins(device);
     if (device->is_profiling) /* it is several kernels, whose time is from marker to marker */
         TRY(mark(device, &before));
     CLBlastStatusCode code = multiply(device, transpose_a, transpose_b, m, n, k, a, a_offset, b,

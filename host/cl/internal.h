@@ -61,6 +61,7 @@ struct device {
     struct trace *trace; /* NULL: none */
     int rows[QUEUES];
     double clock_offset; /* from the device's clock to clock_seconds */
+    double kernel_began; /* the last one, by clock_seconds, on a device without a clock */
 };
 
 struct buffer {
@@ -114,6 +115,9 @@ cl_int queue_finish(struct device *device, cl_command_queue queue);
 
 /* Where a command's event is to go: *event when the device takes times, else nowhere. */
 cl_event *device_event(const struct device *device, cl_event *event);
+
+/* Before a kernel whose time is to be noted is enqueued. */
+void device_note_begins(struct device *device);
 
 /* Notes a command that was enqueued, whose event it takes over, for its time and as a sign of life;
  * NULL: there is nothing to note. The name must last. Without memory for it, its time is lost. */

@@ -192,6 +192,7 @@ int kernel_launch(struct kernel *kernel, const struct kernel_argument *arguments
     cl_event event = NULL;
     if (code == CL_SUCCESS)
         code = trial_launch(device, device->queue);
+    device_note_begins(device);
     if (code == CL_SUCCESS)
         code =
             clEnqueueNDRangeKernel(device->queue, kernel->kernel, 3, NULL, kernel->global,

@@ -56,6 +56,13 @@ const struct quirk_row quirk_rows[] = {
      .reason = "it tells twice the local memory of some kernels, which run all the same",
      .changes = "half of what it tells is held against what the device has",
      .test = "net/test_kernel_list replica_compiles_nothing_that_the_list_does_not_have"},
+    {.platform = "rusticl",
+     .driver = "22.",
+     .quirk = QUIRK_NO_CLOCK,
+     .label = "no clock",
+     .reason = "it says of every command that it began after 2 ns and ended after 3",
+     .changes = "kernels whose time is wanted are waited for, one by one, by the host's clock",
+     .test = "ops/test_gemm gemm_of_clblast_has_a_time_and_can_be_mute"},
     {.label = NULL},
 };
 

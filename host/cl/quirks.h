@@ -33,6 +33,7 @@ enum quirk {
     QUIRK_ABORTS = 1 << 4,      /* a binary that is not its own ends the process */
     QUIRK_SLOW_LAUNCHES = 1 << 5,
     QUIRK_COUNTS_TWICE = 1 << 6, /* it tells up to twice a kernel's local memory */
+    QUIRK_NO_CLOCK = 1 << 7,     /* it does not tell when commands ran */
 };
 
 struct quirk_row {

@@ -1,6 +1,7 @@
 /* When the commands of a device ran: the times of its kernels, and a trace. */
 #include "base/progress.h"
 #include "cl/internal.h"
+#include "cl/quirks.h"
 
 #include <stdlib.h>
 
@@ -30,6 +31,26 @@ static void release(const struct command *command) {
         (void)clReleaseEvent(command->event);
 }
 
+static int has_no_clock(const struct device *device) {
+    return device->is_profiling && device->info.quirks & QUIRK_NO_CLOCK;
+}
+
+void device_note_begins(struct device *device) {
+    if (has_no_clock(device))
+        device->kernel_began = clock_seconds();
+}
+
+/* Of a kernel that is on its way, by the host's clock. */
+static void take_host_time(struct device *device, const struct command *command) {
+    if (pulse_wait(device, command->event) != CL_SUCCESS)
+        return; /* whoever waits for it next is told */
+    const double end = clock_seconds();
+    kernel_add_time(command->kernel, end - device->kernel_began);
+    if (device->trace)
+        trace_span(device->trace, device->rows[command->queue], command->name, device->kernel_began,
+                   end);
+}
+
 void device_note(struct device *device, enum queue_kind queue, cl_event event, const char *name,
                  struct kernel *kernel) {
     device_note_several(device, queue, NULL, event, name, kernel);
@@ -42,7 +63,9 @@ void device_note_several(struct device *device, enum queue_kind queue, cl_event 
     int is_kept = 0;
     if (event)
         pulse_note(device, event);
-    if (event && device->is_profiling) {
+    if (event && kernel && queue == QUEUE_KERNELS && has_no_clock(device)) {
+        take_host_time(device, &command);
+    } else if (event && device->is_profiling) {
         pthread_mutex_lock(&device->lock);
         is_kept = grow(device);
         if (is_kept)
