@@ -49,7 +49,6 @@
 #define HAS_PASS(pass) 1
 #endif
 
-#define UP(a, b) (((a) + (b)-1) / (b))
 #define STEPS(terms) UP(terms, TUNE_K)
 
 /* ---- forward: y = activate(w * x + b) ---- */

@@ -1,14 +1,6 @@
-/* Convolution of 3 x 3 windows with stride 1 by minimal filtering: Winograd's F(m x m, 3 x 3), as in Lavin and
- * Gray, "Fast Algorithms for Convolutional Neural Networks" (2015, arXiv 1509.09308). For m = 2 the matrices are
- * theirs. For m = 4 they come by the same construction from the points 0, +-1/sqrt 2, +-sqrt 2 and infinity, where
- * theirs are 0, +-1, +-2 and infinity: that halves the rounding (192 channels, uniform data: 21 units of 2^-24 of
- * the results' root mean square in place of 45; m = 2 has 8).
- *
- * Layout as in conv_reference.cl. A patch of m x m results needs m + 2 x m + 2 of the source. Filters g and
- * patches d of the source are transformed to POINTS = (m + 2)^2 numbers each, U = G g G' and V = B' d B; each point
- * by itself is a product of matrices, M = U V over the source channels; and A' M A is the patch of results. That
- * takes POINTS multiplications where 9 m^2 were: m = 2 saves a factor of 2.25, m = 4 one of 4, but for what
- * patches reach beyond the picture. The source of backward data is dy, and its filters are turned around.
+/* Convolution of 3 x 3 windows with stride 1 by minimal filtering, as winograd.clh says, forward and backward
+ * data. Layout as in conv_reference.cl. Each point by itself is a product of matrices, M = U V over the source
+ * channels. The source of backward data is dy, and its filters are turned around.
  *
  * Filters are transformed first, into scratch memory:
  *
@@ -43,8 +35,7 @@
 #ifndef PASS
 #define PASS 1
 #endif
-#ifndef TUNE_PATCH
-#define TUNE_PATCH 2
+#ifndef TUNE_PATCHES
 #define TUNE_PATCHES 1
 #define TUNE_VECTORS 1
 #define TUNE_BLOCK 4
@@ -74,9 +65,6 @@
 #define FINISH(z) (z)
 #endif
 
-#define UP(n, unit) (((n) + (unit)-1) / (unit))
-#define SIDE (TUNE_PATCH + 2)
-#define POINTS (SIDE * SIDE)
 #define BLOCKS UP(RESULTS, TUNE_BLOCK)
 #define PANEL (SOURCES * TUNE_BLOCK)
 
@@ -84,65 +72,6 @@
 #define BLOCKS_FROM(first) min(TUNE_BLOCKS, BLOCKS - (first))
 #define FILTERS_AT(g, first, block, point)                                                         \
     ((((size_t)(g)*BLOCKS + (first)) * POINTS + (point)*BLOCKS_FROM(first) + (block)) * PANEL)
-
-/* ---- transforms along one side, in place: the first numbers of v are what comes of it ---- */
-
-#if TUNE_PATCH == 2
-/* v[0] v[1] v[2] -> 4 numbers */
-#define TRANSFORM_FILTER(v, type)                                                                  \
-    do {                                                                                           \
-        const type even = 0.5f * (v[0] + v[2]), odd = 0.5f * v[1];                                 \
-        v[3] = v[2];                                                                               \
-        v[1] = even + odd;                                                                         \
-        v[2] = even - odd;                                                                         \
-    } while (0)
-#define TRANSFORM_SOURCE(v)                                                                        \
-    do {                                                                                           \
-        const floatv v1 = v[1];                                                                    \
-        v[0] = v[0] - v[2];                                                                        \
-        v[3] = v1 - v[3];                                                                          \
-        v[1] = v1 + v[2];                                                                          \
-        v[2] = v[2] - v1;                                                                          \
-    } while (0)
-#define TRANSFORM_RESULT(v)                                                                        \
-    do {                                                                                           \
-        const floatv sum = v[1] + v[2], difference = v[1] - v[2];                                  \
-        v[0] = v[0] + sum;                                                                         \
-        v[1] = difference - v[3];                                                                  \
-    } while (0)
-#else
-#define ROOT 1.41421356f /* of 2 */
-#define TRANSFORM_FILTER(v, type)                                                                  \
-    do {                                                                                           \
-        const type near = (-2.0f / 3) * v[0] - (1.0f / 3) * v[2], near_odd = (-ROOT / 3) * v[1];   \
-        const type far = (1.0f / 6) * v[0] + (1.0f / 3) * v[2], far_odd = (ROOT / 6) * v[1];       \
-        v[5] = v[2];                                                                               \
-        v[1] = near + near_odd;                                                                    \
-        v[2] = near - near_odd;                                                                    \
-        v[3] = far + far_odd;                                                                      \
-        v[4] = far - far_odd;                                                                      \
-    } while (0)
-#define TRANSFORM_SOURCE(v)                                                                        \
-    do {                                                                                           \
-        const floatv near = v[4] - 2.0f * v[2], near_odd = (ROOT / 2) * v[3] - ROOT * v[1];        \
-        const floatv far = v[4] - 0.5f * v[2], far_odd = ROOT * v[3] - (ROOT / 2) * v[1];          \
-        v[0] = v[0] - 2.5f * v[2] + v[4];                                                          \
-        v[5] = v[1] - 2.5f * v[3] + v[5];                                                          \
-        v[1] = near + near_odd;                                                                    \
-        v[2] = near - near_odd;                                                                    \
-        v[3] = far + far_odd;                                                                      \
-        v[4] = far - far_odd;                                                                      \
-    } while (0)
-#define TRANSFORM_RESULT(v)                                                                        \
-    do {                                                                                           \
-        const floatv near = v[1] + v[2], near_odd = (ROOT / 2) * (v[1] - v[2]);                    \
-        const floatv far = v[3] + v[4], far_odd = ROOT * (v[3] - v[4]);                            \
-        v[0] = v[0] + near + far;                                                                  \
-        v[1] = near_odd + far_odd;                                                                 \
-        v[2] = 0.5f * near + 2.0f * far;                                                           \
-        v[3] = 0.5f * near_odd + 2.0f * far_odd + v[5];                                            \
-    } while (0)
-#endif
 
 /* ---- filters ---- */
 

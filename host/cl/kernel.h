@@ -10,7 +10,7 @@ enum {
     KERNEL_DEFINES_MAX = 40,
     KERNEL_ARGUMENTS_MAX = 16,
     KERNEL_OPTIONS_MAX = 4096,
-    KERNEL_TEXTS = 4,
+    KERNEL_TEXTS = 5,
 };
 
 /* The file of kernels that CLBlast has and compiles. */

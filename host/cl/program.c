@@ -35,11 +35,12 @@ const char *kernel_text(const char *file) {
 }
 
 void kernel_texts(const char *texts[KERNEL_TEXTS], const char *file) {
-    texts[0] = kernel_text("common.clh");
-    texts[1] = kernel_text("philox.clh");
-    texts[2] = kernel_text("tiled.clh");
-    texts[3] = kernel_text(file);
-    assert(texts[0] && texts[1] && texts[2] && texts[3]);
+    static const char *const shared[] = {"common.clh", "philox.clh", "tiled.clh", "winograd.clh"};
+    for (int i = 0; i < KERNEL_TEXTS - 1; i++)
+        texts[i] = kernel_text(shared[i]);
+    texts[KERNEL_TEXTS - 1] = kernel_text(file);
+    for (int i = 0; i < KERNEL_TEXTS; i++)
+        assert(texts[i]);
 }
 
 uint64_t kernel_text_hash(const char *file) {

@@ -64,6 +64,7 @@ static void add_reference(struct conv_specs *out, const struct conv *conv,
 static int list_techniques(const struct conv_technique *out[CONV_TECHNIQUES],
                            const struct conv *conv, const struct target *target,
                            enum conv_pass pass) {
+    const struct conv_technique *const winograd = conv_winograd_for(pass);
     const int is_winograd = conv_winograd_wins(conv, target, pass);
     const int is_rows = conv_rows_fills(target);
     int count = 0;
@@ -71,8 +72,8 @@ static int list_techniques(const struct conv_technique *out[CONV_TECHNIQUES],
         out[count++] = &conv_tiled;
     if (is_rows)
         out[count++] = &conv_rows;
-    out[count++] = is_winograd ? &conv_winograd : &conv_vector;
-    out[count++] = is_winograd ? &conv_vector : &conv_winograd;
+    out[count++] = is_winograd ? winograd : &conv_vector;
+    out[count++] = is_winograd ? &conv_vector : winograd;
     if (!is_rows)
         out[count++] = &conv_rows;
     return count;

@@ -113,9 +113,12 @@ static const struct space space = {file, knobs, KNOBS, rules};
 /* ---- what suits by default ---- */
 
 /* Multiplications of a channel by another, for patches of a size. */
-static int64_t multiplications(const struct result *result, int patch) {
-    return (int64_t)blocks(result->height, patch) * blocks(result->width, patch) * (patch + 2) *
-           (patch + 2);
+static int64_t multiplications(int height, int width, int patch) {
+    return (int64_t)blocks(height, patch) * blocks(width, patch) * (patch + 2) * (patch + 2);
+}
+
+int conv_winograd_patch(int height, int width) {
+    return multiplications(height, width, 4) < multiplications(height, width, 2) ? 4 : 2;
 }
 
 static int open(struct choice *choice, const struct conv *conv, const struct target *target,
@@ -126,8 +129,7 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
     struct result result = result_of(conv, pass);
     struct candidate chosen = {.target = target, .problem = conv, .values = d};
     choice->space = &space;
-    d[PATCH] =
-        allows_patch(conv, 4) && multiplications(&result, 4) < multiplications(&result, 2) ? 4 : 2;
+    d[PATCH] = allows_patch(conv, 4) ? conv_winograd_patch(result.height, result.width) : 2;
     d[PATCHES] = d[VECTORS] = d[BLOCKS] = 1;
     d[BLOCK] = 8;
     if (target_has_vectors(target)) {
@@ -182,9 +184,13 @@ static void add(struct conv_specs *out, const struct conv *conv, const struct ta
 
 const struct conv_technique conv_winograd = {open, add};
 
+const struct conv_technique *conv_winograd_for(enum conv_pass pass) {
+    return pass == CONV_PASS_FILTER ? &conv_winograd_filter : &conv_winograd;
+}
+
 int conv_winograd_wins(const struct conv *conv, const struct target *target, enum conv_pass pass) {
     struct choice choice = {0};
     return target->technique == TECHNIQUE_AUTO && target_has_vectors(target) &&
            conv_c(conv) >= WINNING_CHANNELS && conv_k(conv) >= WINNING_CHANNELS &&
-           conv_winograd.open(&choice, conv, target, pass);
+           conv_winograd_for(pass)->open(&choice, conv, target, pass);
 }

@@ -518,6 +518,35 @@ START_TEST(conv_gives_the_same_by_patches_of_4_by_4) {
 }
 END_TEST
 
+/* Blocks, panels, patches and slabs that are not whole; some of each, and more than there is. */
+static const struct {
+    int vector;
+    const char *values; /* but for the size of a patch */
+} filter_patches[] = {
+    {16, "ROWS=1 PATCHES=4 VECTORS=2 BLOCK=12 BLOCKS=2"},
+    {2, "ROWS=2 PATCHES=1 VECTORS=1 BLOCK=1 BLOCKS=1"},
+    {4, "ROWS=2 PATCHES=3 VECTORS=2 BLOCK=5 BLOCKS=1"},
+    {8, "ROWS=1 PATCHES=99 VECTORS=1 BLOCK=3 BLOCKS=99"},
+};
+
+enum { FILTER_PATCHES = sizeof filter_patches / sizeof *filter_patches };
+
+START_TEST(conv_backward_filter_gives_the_same_by_patches) {
+    if (_i > 0 && !test_takes_large_tiles())
+        SKIP_TEST(TEST_SLOW_TO_COMPILE);
+    for (size_t i = 0; i < sizeof patched_cases / sizeof *patched_cases; i++) {
+        for (int size = 2; size <= 4; size += 2) {
+            char values[128];
+            if (size == 4 && test_is_small())
+                continue;
+            (void)snprintf(values, sizeof values, "PATCH=%d %s", size, filter_patches[_i].values);
+            check_way(&patched_cases[i], TECHNIQUE_VECTOR, filter_patches[_i].vector,
+                      "conv_winograd_filter.cl", "", values);
+        }
+    }
+}
+END_TEST
+
 static struct conv conv_of(int c, int k, int size, int stride) {
     return (struct conv){.in = {c, 13, 13},
                          .out = {k, (13 + 2 - size) / stride + 1, (13 + 2 - size) / stride + 1},
@@ -532,11 +561,12 @@ START_TEST(conv_by_patches_is_for_3_by_3_windows_of_stride_1) {
                                   .device = {.is_cpu = 1, .vector_width = 16, .compute_units = 2}};
     const struct conv good = conv_of(64, 64, 3, 1),
                       others[] = {conv_of(64, 64, 3, 2), conv_of(64, 64, 2, 1)};
-    for (int pass = 0; pass < CONV_PASS_FILTER; pass++) {
+    for (enum conv_pass pass = 0; pass < CONV_PASSES; pass++) {
         struct choice choice = {0};
-        ck_assert(conv_winograd.open(&choice, &good, &target, (enum conv_pass)pass));
+        const struct conv_technique *winograd = conv_winograd_for(pass);
+        ck_assert(winograd->open(&choice, &good, &target, pass));
         for (int i = 0; i < 2; i++)
-            ck_assert(!conv_winograd.open(&choice, &others[i], &target, (enum conv_pass)pass));
+            ck_assert(!winograd->open(&choice, &others[i], &target, pass));
     }
 }
 END_TEST
@@ -549,6 +579,8 @@ START_TEST(conv_by_patches_is_taken_where_it_wins) {
     ck_assert_str_eq(conv_specs(&many, &target, 1).specs[CONV_FORWARD].file, "conv_winograd.cl");
     ck_assert_str_eq(conv_specs(&many, &target, 1).specs[CONV_BACKWARD_DATA].file,
                      "conv_winograd.cl");
+    ck_assert_str_eq(conv_specs(&many, &target, 1).specs[CONV_BACKWARD_FILTER].file,
+                     "conv_winograd_filter.cl");
     ck_assert_str_eq(conv_specs(&few, &target, 1).specs[CONV_FORWARD].file, "conv_vector.cl");
     target.technique = TECHNIQUE_VECTOR;
     ck_assert_str_eq(conv_specs(&many, &target, 1).specs[CONV_FORWARD].file, "conv_vector.cl");
@@ -735,6 +767,7 @@ int main(void) {
     tcase_add_loop_test(tests, conv_gives_the_same_by_rows, 0,
                         (int)(sizeof row_tiles / sizeof *row_tiles));
     tcase_add_test(tests, conv_is_by_rows_where_images_do_not_fill_vectors);
+    tcase_add_loop_test(tests, conv_backward_filter_gives_the_same_by_patches, 0, FILTER_PATCHES);
     tcase_add_loop_test(tests, conv_gives_the_same_by_patches_of_2_by_2, 0, PATCHES);
     tcase_add_loop_test(tests, conv_gives_the_same_by_patches_of_4_by_4, 0, PATCHES);
     tcase_add_test(tests, conv_by_patches_is_for_3_by_3_windows_of_stride_1);

@@ -1,0 +1,148 @@
+/* The Winograd technique of backward weight, for windows of 3 x 3 and stride 1, on CPUs: what
+ * conv_winograd_filter.cl leaves open, what suits a device by default, and the kernels as they were
+ * tuned. */
+#include "ops/conv.h"
+
+#include "base/numbers.h"
+
+static const char file[] = "conv_winograd_filter.cl";
+
+/* ---- what is open ---- */
+
+enum { PATCH, ROWS, PATCHES, VECTORS, BLOCK, BLOCKS, KNOBS };
+
+static const struct knob knobs[] = {
+    {"TUNE_PATCH", "results along a side of a patch", {2, 4}},
+    {"TUNE_ROWS", "rows of points at a time", {1, 2, 3, 4, 6}},
+    {"TUNE_PATCHES", "patches at a time", {1, 2, 4, 6, 8, 12, 16, 24, 32}},
+    {"TUNE_VECTORS", "vectors of channels held in registers", {1, 2, 4}},
+    {"TUNE_BLOCK", "filters held in registers", {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24}},
+    {"TUNE_BLOCKS", "such blocks at a time", {1, 2, 4, 8, 12, 16, 24, 32, 48, 64}},
+};
+
+enum {
+    /* Work-items for each compute unit, so that none waits long for the last. */
+    WORKS_A_UNIT = 2,
+    /* Images, patches and rows of points at a time, multiplied: what is transformed of them is to
+     * be in the second cache still, and M, read and written each time, little beside it. Two rows
+     * read half as much of x and dy as one, again and again. */
+    TERMS = 128,
+    /* Bytes of scratch memory. */
+    SCRATCH_BYTES_MAX = 256 << 20,
+};
+
+/* What there is, for some values. */
+struct parts {
+    int side, points, blocks, slabs, panels, width;
+};
+
+static struct parts parts_of(const struct conv *conv, const struct target *target, const int v[]) {
+    struct parts p = {.side = v[PATCH] + 2, .width = v[VECTORS] * target_lanes(target)};
+    p.points = p.side * p.side;
+    p.blocks = blocks(conv_k(conv), v[BLOCK]);
+    p.slabs = blocks(p.blocks, v[BLOCKS]);
+    p.panels = blocks(conv_c(conv), p.width);
+    return p;
+}
+
+static int count_works(const struct conv *conv, const struct parts *p, const int v[]) {
+    return p->slabs * (p->side / v[ROWS]) * conv->groups;
+}
+
+static size_t scratch_bytes(const struct conv *conv, const struct target *target, const int v[]) {
+    const struct parts p = parts_of(conv, target, v);
+    size_t channels = (size_t)p.panels * (size_t)p.width;
+    size_t sums = (size_t)conv->groups * (size_t)p.points * (size_t)(p.blocks * v[BLOCK]);
+    size_t points = (size_t)v[ROWS] * (size_t)p.side;
+    size_t place = points * ((size_t)(v[BLOCKS] * v[BLOCK]) + channels) * (size_t)v[PATCHES] *
+                   (size_t)target->tiling.tile;
+    return (sums * channels + (size_t)count_works(conv, &p, v) * place) * sizeof(float);
+}
+
+static int is_known_patch(const struct candidate *c) {
+    return c->values[PATCH] == 2 || c->values[PATCH] == 4;
+}
+
+static int divides_points(const struct candidate *c) {
+    return (c->values[PATCH] + 2) % c->values[ROWS] == 0;
+}
+
+static int fills_vectors(const struct candidate *c) {
+    return c->target->tiling.tile % target_lanes(c->target) == 0;
+}
+
+static int fits_registers(const struct candidate *c) {
+    int64_t vectors = c->values[VECTORS];
+    return c->values[BLOCK] * vectors + vectors + 1 <= target_registers(c->target);
+}
+
+static int fits_memory(const struct candidate *c) {
+    size_t device = c->target->device.allocation_max / 4;
+    size_t most = device && device < SCRATCH_BYTES_MAX ? device : SCRATCH_BYTES_MAX;
+    return scratch_bytes(c->problem, c->target, c->values) <= most;
+}
+
+static const struct rule rules[] = {
+    {is_known_patch, "patches are of 2 x 2 or 4 x 4 results"},
+    {divides_points, "so many rows do not divide those of the points"},
+    {fills_vectors, "a tile of images does not fill vectors"},
+    {fits_registers, "the sums do not fit the registers"},
+    {fits_memory, "what is transformed takes too much memory"},
+    {0},
+};
+
+static const struct space space = {file, knobs, KNOBS, rules};
+
+/* ---- what suits by default ---- */
+
+static int open(struct choice *choice, const struct conv *conv, const struct target *target,
+                enum conv_pass pass) {
+    int *d = choice->defaults, *most = choice->most;
+    if (pass != CONV_PASS_FILTER || conv->size != 3 || conv->stride != 1 ||
+        !target_has_vectors(target))
+        return 0;
+    struct candidate chosen = {.target = target, .problem = conv, .values = d};
+    choice->space = &space;
+    const int lanes = target_lanes(target), wanted = WORKS_A_UNIT * target->device.compute_units;
+    d[PATCH] = conv_winograd_patch(conv->out.h, conv->out.w);
+    const int side = d[PATCH] + 2;
+    const int patches = blocks(conv->out.h, d[PATCH]) * blocks(conv->out.w, d[PATCH]);
+    d[ROWS] = side / 2 * conv->groups >= wanted ? 2 : 1;
+    d[PATCHES] = clamp(TERMS / d[ROWS] / target->tiling.tile, 1, patches);
+    d[VECTORS] = conv_c(conv) > lanes ? 2 : 1;
+    d[BLOCK] = target_accumulators(target) / d[VECTORS];
+    const int all = blocks(conv_k(conv), d[BLOCK]), works = side / d[ROWS] * conv->groups;
+    d[BLOCKS] = blocks(all, clamp(blocks(wanted, works), 1, all));
+    most[PATCHES] = patches;
+    most[VECTORS] = blocks(conv_c(conv), lanes);
+    most[BLOCK] = conv_k(conv);
+    most[BLOCKS] = all;
+    return tuning_refuse(&space, &chosen) == NULL;
+}
+
+/* ---- the kernels ---- */
+
+static void define(struct kernel_spec *spec, const struct target *target, const int values[]) {
+    kernel_define(spec, "TUNE_VECTOR", target_lanes(target));
+    tuning_define(spec, &space, values);
+}
+
+static void add(struct conv_specs *out, const struct conv *conv, const struct target *target,
+                enum conv_pass pass, const int v[]) {
+    const struct parts p = parts_of(conv, target, v);
+    struct kernel_spec *spec = &out->specs[CONV_BACKWARD_FILTER];
+    struct kernel_spec *last = &out->specs[CONV_ADD_SPLITS];
+    (void)pass; /* it is for this one alone */
+    *spec = kernel_spec(file, "conv_backward_filter", (size_t)count_works(conv, &p, v), 1, 1);
+    *last = kernel_spec(file, "conv_winograd_gradient", (size_t)p.panels * (size_t)v[VECTORS],
+                        (size_t)conv_k(conv), (size_t)conv->groups);
+    define(spec, target, v);
+    define(last, target, v);
+    for (int i = 0; i < 3; i++) /* a work-item is a work-group */
+        spec->local[i] = last->local[i] = 1;
+    size_t bytes = scratch_bytes(conv, target, v);
+    if (bytes > out->scratch_bytes)
+        out->scratch_bytes = bytes;
+}
+
+const struct conv_technique conv_winograd_filter = {open, add};
