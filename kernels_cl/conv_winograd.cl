@@ -1,11 +1,11 @@
-/* Convolution of 3 x 3 windows with stride 1 by minimal filtering, as winograd.clh says, forward and backward
- * data. Layout as in conv_reference.cl. Each point by itself is a product of matrices, M = U V over the source
- * channels. The source of backward data is dy, and its filters are turned around.
+/* Convolution of windows of 3 x 3 or 5 x 5 with stride 1 by minimal filtering, as winograd.clh says, forward
+ * and backward data. Layout as in conv_reference.cl. Each point by itself is a product of matrices, M = U V
+ * over the source channels. The source of backward data is dy, and its filters are turned around.
  *
  * Filters are transformed first, into scratch memory:
  *
- *   U [GROUPS][times][POINTS][blocks of one time, see below][source channels][TUNE_BLOCK], the rest of the last
- *   block zero
+ *   U [GROUPS][times][POINTS][blocks of one time, see below][source channels][TUNE_BLOCK], the rest of the
+ *   last block zero
  *
  * A work-item has a place in scratch memory behind them, and takes every SLOTS-th work: a tile of images, a
  * group and TUNE_PATCHES patches. It keeps V of all their source channels, which should fit the second cache,
@@ -16,7 +16,7 @@
  *   V [POINTS][source channels, and one to spare][TUNE_PATCHES][TUNE_VECTORS]
  *   M [TUNE_PATCHES][TUNE_BLOCKS][POINTS][TUNE_BLOCK][TUNE_VECTORS]
  *
- *   TUNE_PATCH                m: 2, or 4, which rounds more coarsely
+ *   TUNE_PATCH                m: 2, or for 3 x 3 also 4, which rounds more coarsely
  *   TUNE_PATCHES, TUNE_VECTORS, TUNE_BLOCK, TUNE_BLOCKS   as above
  *   SLOTS                     work-items for each TUNE_VECTORS x TUNE_VECTOR images of a tile
  *   PASS                      1 forward, 2 backward data
@@ -57,7 +57,7 @@
 #define SOURCES K
 #define SOURCE_H OUT_H
 #define SOURCE_W OUT_W
-#define BEFORE (2 - PADDING)
+#define BEFORE (WINDOW - 1 - PADDING)
 #define RESULTS C
 #define RESULT_H H
 #define RESULT_W W
@@ -65,6 +65,7 @@
 #define FINISH(z) (z)
 #endif
 
+#define TAPS (WINDOW * WINDOW)
 #define BLOCKS UP(RESULTS, TUNE_BLOCK)
 #define PANEL (SOURCES * TUNE_BLOCK)
 
@@ -82,11 +83,11 @@ kernel void conv_winograd_filters(global const float *w, global float *scratch) 
     const int result = block * TUNE_BLOCK + j;
     const int k = PASS == 1 ? result : source, c = PASS == 1 ? source : result;
     float u[SIDE][SIDE];
-    UNROLL for (int s = 0; s < 3; s++) {
+    UNROLL for (int s = 0; s < WINDOW; s++) {
         float v[SIDE];
-        UNROLL for (int r = 0; r < 3; r++) {
-            const int tap = PASS == 1 ? r * 3 + s : 8 - (r * 3 + s);
-            v[r] = result < RESULTS ? w[((g * K + k) * C + c) * 9 + tap] : 0.0f;
+        UNROLL for (int r = 0; r < WINDOW; r++) {
+            const int tap = PASS == 1 ? r * WINDOW + s : TAPS - 1 - (r * WINDOW + s);
+            v[r] = result < RESULTS ? w[((g * K + k) * C + c) * TAPS + tap] : 0.0f;
         }
         TRANSFORM_FILTER(v, float);
         UNROLL for (int i = 0; i < SIDE; i++) u[i][s] = v[i];

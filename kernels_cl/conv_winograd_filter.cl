@@ -1,4 +1,4 @@
-/* The gradient of filters of 3 x 3 with stride 1 by minimal filtering: dw += dy * x. Layout as in
+/* The gradient of filters of 3 x 3 or 5 x 5 with stride 1 by minimal filtering: dw += dy * x. Layout as in
  * conv_reference.cl.
  *
  * As winograd.clh says, a patch of results is A' (U V) A, with U = G g G' of a filter and V = B' d B of a
@@ -19,7 +19,7 @@
  *   S [TUNE_ROWS][SIDE][TUNE_BLOCKS * TUNE_BLOCK][TERMS], in each place
  *   V [TUNE_ROWS][SIDE][PANELS][TERMS][WIDTH], behind it
  *
- *   TUNE_PATCH     m: 2 or 4
+ *   TUNE_PATCH     m: 2, or for 3 x 3 also 4
  *   TUNE_ROWS      divides SIDE
  *   TUNE_PATCHES, TUNE_VECTORS, TUNE_BLOCK, TUNE_BLOCKS   as above
  */
@@ -57,11 +57,11 @@
 #define S_POINT (SLAB * TERMS)
 #define V_POINT (TERMS * M_ROW)
 
-/* The transforms along one side, as matrices: the first of two steps takes rows of them. */
-#if TUNE_PATCH == 2
+/* The transforms along one side, as matrices: the first of two steps takes rows of them. And in place: m
+ * numbers of dy -> SIDE; SIDE of M -> r. */
+#if SIDE == 4
 constant float b_rows[SIDE][SIDE] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
 constant float a_rows[SIDE][TUNE_PATCH] = {{1, 0}, {1, 1}, {1, -1}, {0, -1}};
-/* 2 numbers of dy -> 4; and 4 of M -> 3 */
 #define TRANSFORM_SLOPE(v)                                                                         \
     do {                                                                                           \
         v[3] = -v[1];                                                                              \
@@ -76,13 +76,19 @@ constant float a_rows[SIDE][TUNE_PATCH] = {{1, 0}, {1, 1}, {1, -1}, {0, -1}};
         v[2] = even + v[3];                                                                        \
     } while (0)
 #else
-constant float b_rows[SIDE][SIDE] = {
-    {1, 0, -2.5f, 0, 1, 0},         {0, -ROOT, -2, ROOT / 2, 1, 0},    {0, ROOT, -2, -ROOT / 2, 1, 0},
-    {0, -ROOT / 2, -0.5f, ROOT, 1, 0}, {0, ROOT / 2, -0.5f, -ROOT, 1, 0}, {0, 1, 0, -2.5f, 0, 1}};
-constant float a_rows[SIDE][TUNE_PATCH] = {
-    {1, 0, 0, 0},        {1, ROOT / 2, 0.5f, ROOT / 4}, {1, -ROOT / 2, 0.5f, -ROOT / 4},
-    {1, ROOT, 2, 2 * ROOT}, {1, -ROOT, 2, -2 * ROOT},      {0, 0, 0, 1}};
-/* 4 numbers of dy -> 6; and 6 of M -> 3 */
+constant float b_rows[SIDE][SIDE] = {{1, 0, -2.5f, 0, 1, 0},
+                                     {0, -ROOT, -2, ROOT / 2, 1, 0},
+                                     {0, ROOT, -2, -ROOT / 2, 1, 0},
+                                     {0, -ROOT / 2, -0.5f, ROOT, 1, 0},
+                                     {0, ROOT / 2, -0.5f, -ROOT, 1, 0},
+                                     {0, 1, 0, -2.5f, 0, 1}};
+#if WINDOW == 3
+constant float a_rows[SIDE][TUNE_PATCH] = {{1, 0, 0, 0},
+                                           {1, ROOT / 2, 0.5f, ROOT / 4},
+                                           {1, -ROOT / 2, 0.5f, -ROOT / 4},
+                                           {1, ROOT, 2, 2 * ROOT},
+                                           {1, -ROOT, 2, -2 * ROOT},
+                                           {0, 0, 0, 1}};
 #define TRANSFORM_SLOPE(v)                                                                         \
     do {                                                                                           \
         const floatv near = v[0] + 0.5f * v[2], near_odd = (ROOT / 2) * v[1] + (ROOT / 4) * v[3];  \
@@ -93,13 +99,29 @@ constant float a_rows[SIDE][TUNE_PATCH] = {
         v[3] = far + far_odd;                                                                      \
         v[4] = far - far_odd;                                                                      \
     } while (0)
+#else
+constant float a_rows[SIDE][TUNE_PATCH] = {{1, 0},    {1, ROOT / 2}, {1, -ROOT / 2},
+                                           {1, ROOT}, {1, -ROOT},    {0, 1}};
+#define TRANSFORM_SLOPE(v)                                                                         \
+    do {                                                                                           \
+        const floatv near_odd = (ROOT / 2) * v[1], far_odd = ROOT * v[1];                          \
+        v[5] = v[1];                                                                               \
+        v[1] = v[0] + near_odd;                                                                    \
+        v[2] = v[0] - near_odd;                                                                    \
+        v[3] = v[0] + far_odd;                                                                     \
+        v[4] = v[0] - far_odd;                                                                     \
+    } while (0)
+#endif
 #define TRANSFORM_GRADIENT(v)                                                                      \
     do {                                                                                           \
-        const floatv near = v[1] + v[2], near_odd = (ROOT / 3) * (v[1] - v[2]);                    \
-        const floatv far = v[3] + v[4], far_odd = (ROOT / 6) * (v[3] - v[4]);                      \
+        const floatv near = v[1] + v[2], near_odd = v[1] - v[2];                                   \
+        const floatv far = v[3] + v[4], far_odd = v[3] - v[4], last = v[5];                        \
         v[0] = v[0] - (2.0f / 3) * near + (1.0f / 6) * far;                                        \
-        v[1] = far_odd - near_odd;                                                                 \
-        v[2] = (1.0f / 3) * (far - near) + v[5];                                                   \
+        v[1] = (ROOT / 6) * far_odd - (ROOT / 3) * near_odd;                                       \
+        v[2] = (1.0f / 3) * (far - near);                                                          \
+        v[3] = (ROOT / 3) * far_odd - (ROOT / 6) * near_odd;                                       \
+        v[4] = (2.0f / 3) * far - (1.0f / 6) * near;                                               \
+        v[WINDOW - 1] += last;                                                                     \
     } while (0)
 #endif
 
@@ -257,20 +279,20 @@ WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global con
 kernel void conv_winograd_gradient(global const float *scratch, global float *dw) {
     const int c0 = get_global_id(0) * TUNE_VECTOR, k = get_global_id(1), g = get_global_id(2);
     global const float *m = scratch + (size_t)g * POINTS * M_POINT + k * M_ROW + c0;
-    floatv rows[3][SIDE];
+    floatv rows[WINDOW][SIDE];
     UNROLL for (int x = 0; x < SIDE; x++) {
         floatv v[SIDE];
         UNROLL for (int y = 0; y < SIDE; y++)
             v[y] = *(global const floatv *)(m + (y * SIDE + x) * M_POINT);
         TRANSFORM_GRADIENT(v);
-        UNROLL for (int r = 0; r < 3; r++) rows[r][x] = v[r];
+        UNROLL for (int r = 0; r < WINDOW; r++) rows[r][x] = v[r];
     }
-    UNROLL for (int r = 0; r < 3; r++) {
+    UNROLL for (int r = 0; r < WINDOW; r++) {
         TRANSFORM_GRADIENT(rows[r]);
-        UNROLL for (int s = 0; s < 3; s++) {
+        UNROLL for (int s = 0; s < WINDOW; s++) {
             UNROLL for (int j = 0; j < TUNE_VECTOR; j++) {
                 if (c0 + j < C)
-                    dw[((size_t)(g * K + k) * C + c0 + j) * 9 + r * 3 + s] +=
+                    dw[(((size_t)(g * K + k) * C + c0 + j) * WINDOW + r) * WINDOW + s] +=
                         ((const float *)&rows[r][s])[j];
             }
         }

@@ -61,13 +61,15 @@ int conv_rows_fills(const struct target *target);
 /* Tiles in local memory, for GPUs: conv_tiled.cl. */
 extern const struct conv_technique conv_tiled;
 
-/* Minimal filtering, for windows of 3 x 3 and stride 1: conv_winograd.cl, and for backward weight
- * on CPUs conv_winograd_filter.cl. */
+/* Minimal filtering, for windows of 3 x 3 or 5 x 5 and stride 1: conv_winograd.cl, and for backward
+ * weight on CPUs conv_winograd_filter.cl. */
 extern const struct conv_technique conv_winograd, conv_winograd_filter;
 const struct conv_technique *conv_winograd_for(enum conv_pass pass);
 
-/* The size of patches, 2 or 4, that takes fewer multiplications for results of that size. */
-int conv_winograd_patch(int height, int width);
+/* Whether there are patches of so many results along a side, 2 or 4; and the size of patches that
+ * takes fewer multiplications for results of that size. */
+int conv_winograd_knows(const struct conv *conv, int patch);
+int conv_winograd_patch(const struct conv *conv, int height, int width);
 
 /* Whether that is to be taken by default: where it was measured to be faster. */
 int conv_winograd_wins(const struct conv *conv, const struct target *target, enum conv_pass pass);

@@ -1,5 +1,6 @@
-/* The Winograd technique of convolutions, for windows of 3 x 3 and stride 1: what conv_winograd.cl
- * leaves open, what suits a device by default, and the kernels as they were tuned. */
+/* The Winograd technique of convolutions, for windows of 3 x 3 or 5 x 5 and stride 1: what
+ * conv_winograd.cl leaves open, what suits a device by default, and the kernels as they were tuned.
+ */
 #include "ops/conv.h"
 
 #include "base/numbers.h"
@@ -25,13 +26,14 @@ enum {
     SLOTS_A_UNIT = 4,
     /* Bytes of scratch memory for all of them. */
     WORK_BYTES_MAX = 256 << 20,
-    /* Channels of a group from which on patches of 4 x 4 are allowed. They round more coarsely than
-     * direct kernels: in the middle of pictures results are off by up to 0.5 of what
-     * host/reference/element.h allows with 32 channels, by 0.4 with 192; patches of 2 x 2, and
+    /* Channels of a group from which on patches of 6 x 6 of the source are allowed. They round
+     * more coarsely than direct kernels: in the middle of pictures results are off by up to 0.5 of
+     * what host/reference/element.h allows with 32 channels, by 0.4 with 192; those of 4 x 4, and
      * direct kernels, by 0.1 to 0.2. With few channels it would be more than is allowed. */
     FINE_CHANNELS = 32,
+    COARSE_SIDE = 6,
     /* Channels of a group from which on transforms are little beside the products. */
-    WINNING_CHANNELS = 64,
+    WINNING_CHANNELS = 48,
 };
 
 /* What a pass computes, and from what. */
@@ -45,12 +47,22 @@ static struct result result_of(const struct conv *conv, enum conv_pass pass) {
     return (struct result){conv_c(conv), conv->in.h, conv->in.w, conv_k(conv)};
 }
 
+int conv_winograd_knows(const struct conv *conv, int patch) {
+    return conv->stride == 1 &&
+           ((conv->size == 3 && (patch == 2 || patch == 4)) || (conv->size == 5 && patch == 2));
+}
+
+static int side_of(const struct conv *conv, int patch) {
+    return patch + conv->size - 1;
+}
+
 static int is_known_patch(const struct candidate *c) {
-    return c->values[PATCH] == 2 || c->values[PATCH] == 4;
+    return conv_winograd_knows(c->problem, c->values[PATCH]);
 }
 
 static int allows_patch(const struct conv *conv, int patch) {
-    return patch == 2 || (conv_c(conv) >= FINE_CHANNELS && conv_k(conv) >= FINE_CHANNELS);
+    return side_of(conv, patch) < COARSE_SIDE ||
+           (conv_c(conv) >= FINE_CHANNELS && conv_k(conv) >= FINE_CHANNELS);
 }
 
 static int is_fine_enough(const struct candidate *c) {
@@ -73,7 +85,7 @@ struct scratch {
 
 static struct scratch scratch_of(const struct conv *conv, const struct result *result,
                                  const struct target *target, const int v[]) {
-    int64_t points = (int64_t)(v[PATCH] + 2) * (v[PATCH] + 2);
+    int64_t side = side_of(conv, v[PATCH]), points = side * side;
     int64_t padded = (int64_t)blocks(result->channels, v[BLOCK]) * v[BLOCK];
     int64_t patches = (int64_t)blocks(result->height, v[PATCH]) * blocks(result->width, v[PATCH]);
     int64_t works = (patches + v[PATCHES] - 1) / v[PATCHES] * conv->groups * target->tiling.tiles;
@@ -100,8 +112,8 @@ static int fits_memory(const struct candidate *c) {
 }
 
 static const struct rule rules[] = {
-    {is_known_patch, "patches are of 2 x 2 or 4 x 4 results"},
-    {is_fine_enough, "of so few channels, patches of 4 x 4 are rounded too coarsely"},
+    {is_known_patch, "patches are of 2 x 2 results, or of 4 x 4 for windows of 3 x 3"},
+    {is_fine_enough, "of so few channels, patches of that size are rounded too coarsely"},
     {divides_tile, "so many images do not divide the tile"},
     {fits_registers, "the sums do not fit the registers"},
     {fits_memory, "what is transformed takes too much memory"},
@@ -113,23 +125,27 @@ static const struct space space = {file, knobs, KNOBS, rules};
 /* ---- what suits by default ---- */
 
 /* Multiplications of a channel by another, for patches of a size. */
-static int64_t multiplications(int height, int width, int patch) {
-    return (int64_t)blocks(height, patch) * blocks(width, patch) * (patch + 2) * (patch + 2);
+static int64_t multiplications(const struct conv *conv, int height, int width, int patch) {
+    int64_t side = side_of(conv, patch);
+    return side * side * blocks(height, patch) * blocks(width, patch);
 }
 
-int conv_winograd_patch(int height, int width) {
-    return multiplications(height, width, 4) < multiplications(height, width, 2) ? 4 : 2;
+int conv_winograd_patch(const struct conv *conv, int height, int width) {
+    return conv_winograd_knows(conv, 4) &&
+                   multiplications(conv, height, width, 4) < multiplications(conv, height, width, 2)
+               ? 4
+               : 2;
 }
 
 static int open(struct choice *choice, const struct conv *conv, const struct target *target,
                 enum conv_pass pass) {
     int *d = choice->defaults, *most = choice->most, lanes = target_lanes(target);
-    if (pass == CONV_PASS_FILTER || conv->size != 3 || conv->stride != 1)
+    if (pass == CONV_PASS_FILTER || !conv_winograd_knows(conv, 2))
         return 0;
     struct result result = result_of(conv, pass);
     struct candidate chosen = {.target = target, .problem = conv, .values = d};
     choice->space = &space;
-    d[PATCH] = allows_patch(conv, 4) ? conv_winograd_patch(result.height, result.width) : 2;
+    d[PATCH] = allows_patch(conv, 4) ? conv_winograd_patch(conv, result.height, result.width) : 2;
     d[PATCHES] = d[VECTORS] = d[BLOCKS] = 1;
     d[BLOCK] = 8;
     if (target_has_vectors(target)) {
@@ -153,11 +169,14 @@ static void define(struct kernel_spec *spec, const struct target *target, const 
     tuning_define(spec, &space, values);
 }
 
-/* A patch of 4 x 4 is rounded as a whole: at the corner of a picture it is as coarse as in the
+/* A patch is rounded as a whole: at the corner of a picture a large one is as coarse as in the
  * middle, where the terms are more by this factor, while what is allowed goes by the terms. */
 static double slack_of(const struct conv *conv, enum conv_pass pass, int patch) {
-    int seen = 3 - (pass == CONV_PASS_FORWARD ? conv->padding : 2 - conv->padding);
-    return patch == 4 ? 9.0 / (seen * seen) - 1 : 0;
+    int before = pass == CONV_PASS_FORWARD ? conv->padding : conv->size - 1 - conv->padding;
+    int seen = conv->size - before;
+    if (side_of(conv, patch) < COARSE_SIDE)
+        return 0;
+    return (double)(conv->size * conv->size) / (seen * seen) - 1;
 }
 
 static void add(struct conv_specs *out, const struct conv *conv, const struct target *target,

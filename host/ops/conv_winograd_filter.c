@@ -1,6 +1,6 @@
-/* The Winograd technique of backward weight, for windows of 3 x 3 and stride 1, on CPUs: what
- * conv_winograd_filter.cl leaves open, what suits a device by default, and the kernels as they were
- * tuned. */
+/* The Winograd technique of backward weight, for windows of 3 x 3 or 5 x 5 and stride 1, on CPUs:
+ * what conv_winograd_filter.cl leaves open, what suits a device by default, and the kernels as they
+ * were tuned. */
 #include "ops/conv.h"
 
 #include "base/numbers.h"
@@ -15,7 +15,7 @@ static const struct knob knobs[] = {
     {"TUNE_PATCH", "results along a side of a patch", {2, 4}},
     {"TUNE_ROWS", "rows of points at a time", {1, 2, 3, 4, 6}},
     {"TUNE_PATCHES", "patches at a time", {1, 2, 4, 6, 8, 12, 16, 24, 32}},
-    {"TUNE_VECTORS", "vectors of channels held in registers", {1, 2, 4}},
+    {"TUNE_VECTORS", "vectors of channels held in registers", {1, 2, 3, 4}},
     {"TUNE_BLOCK", "filters held in registers", {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24}},
     {"TUNE_BLOCKS", "such blocks at a time", {1, 2, 4, 8, 12, 16, 24, 32, 48, 64}},
 };
@@ -37,7 +37,8 @@ struct parts {
 };
 
 static struct parts parts_of(const struct conv *conv, const struct target *target, const int v[]) {
-    struct parts p = {.side = v[PATCH] + 2, .width = v[VECTORS] * target_lanes(target)};
+    struct parts p = {.side = v[PATCH] + conv->size - 1,
+                      .width = v[VECTORS] * target_lanes(target)};
     p.points = p.side * p.side;
     p.blocks = blocks(conv_k(conv), v[BLOCK]);
     p.slabs = blocks(p.blocks, v[BLOCKS]);
@@ -60,11 +61,12 @@ static size_t scratch_bytes(const struct conv *conv, const struct target *target
 }
 
 static int is_known_patch(const struct candidate *c) {
-    return c->values[PATCH] == 2 || c->values[PATCH] == 4;
+    return conv_winograd_knows(c->problem, c->values[PATCH]);
 }
 
 static int divides_points(const struct candidate *c) {
-    return (c->values[PATCH] + 2) % c->values[ROWS] == 0;
+    const struct conv *conv = c->problem;
+    return (c->values[PATCH] + conv->size - 1) % c->values[ROWS] == 0;
 }
 
 static int fills_vectors(const struct candidate *c) {
@@ -83,7 +85,7 @@ static int fits_memory(const struct candidate *c) {
 }
 
 static const struct rule rules[] = {
-    {is_known_patch, "patches are of 2 x 2 or 4 x 4 results"},
+    {is_known_patch, "patches are of 2 x 2 results, or of 4 x 4 for windows of 3 x 3"},
     {divides_points, "so many rows do not divide those of the points"},
     {fills_vectors, "a tile of images does not fill vectors"},
     {fits_registers, "the sums do not fit the registers"},
@@ -98,23 +100,24 @@ static const struct space space = {file, knobs, KNOBS, rules};
 static int open(struct choice *choice, const struct conv *conv, const struct target *target,
                 enum conv_pass pass) {
     int *d = choice->defaults, *most = choice->most;
-    if (pass != CONV_PASS_FILTER || conv->size != 3 || conv->stride != 1 ||
-        !target_has_vectors(target))
+    if (pass != CONV_PASS_FILTER || !conv_winograd_knows(conv, 2) || !target_has_vectors(target))
         return 0;
     struct candidate chosen = {.target = target, .problem = conv, .values = d};
     choice->space = &space;
     const int lanes = target_lanes(target), wanted = WORKS_A_UNIT * target->device.compute_units;
-    d[PATCH] = conv_winograd_patch(conv->out.h, conv->out.w);
-    const int side = d[PATCH] + 2;
+    d[PATCH] = conv_winograd_patch(conv, conv->out.h, conv->out.w);
+    const int side = d[PATCH] + conv->size - 1;
     const int patches = blocks(conv->out.h, d[PATCH]) * blocks(conv->out.w, d[PATCH]);
     d[ROWS] = side / 2 * conv->groups >= wanted ? 2 : 1;
     d[PATCHES] = clamp(TERMS / d[ROWS] / target->tiling.tile, 1, patches);
-    d[VECTORS] = conv_c(conv) > lanes ? 2 : 1;
+    /* 2, or 3 where channels are multiples of so many: then nothing is computed in vain. */
+    const int vectors = blocks(conv_c(conv), lanes);
+    d[VECTORS] = vectors % 2 && vectors % 3 == 0 ? 3 : least(vectors, 2);
     d[BLOCK] = target_accumulators(target) / d[VECTORS];
     const int all = blocks(conv_k(conv), d[BLOCK]), works = side / d[ROWS] * conv->groups;
     d[BLOCKS] = blocks(all, clamp(blocks(wanted, works), 1, all));
     most[PATCHES] = patches;
-    most[VECTORS] = blocks(conv_c(conv), lanes);
+    most[VECTORS] = vectors;
     most[BLOCK] = conv_k(conv);
     most[BLOCKS] = all;
     return tuning_refuse(&space, &chosen) == NULL;

@@ -491,7 +491,18 @@ static const struct conv_case patched_cases[] = {
      .stride = 1,
      .groups = 1,
      .activation = ACTIVATION_LINEAR},
+    {.in = {33, 7, 6},
+     .batch = 17,
+     .tile = 16,
+     .filters = 35,
+     .size = 5,
+     .stride = 1,
+     .padding = 1,
+     .groups = 1,
+     .activation = ACTIVATION_RELU},
 };
+
+enum { PATCHED_5_BY_5 = 4 };
 
 static void check_patch(int i, int size, const struct conv_case *c) {
     char values[128];
@@ -504,6 +515,8 @@ START_TEST(conv_gives_the_same_by_patches_of_2_by_2) {
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
     check_patch(_i, 2, &patched_cases[0]);
     check_patch(_i, 2, &patched_cases[1]);
+    if (!test_is_small())
+        check_patch(_i, 2, &patched_cases[PATCHED_5_BY_5]);
 }
 END_TEST
 
@@ -537,7 +550,8 @@ START_TEST(conv_backward_filter_gives_the_same_by_patches) {
     for (size_t i = 0; i < sizeof patched_cases / sizeof *patched_cases; i++) {
         for (int size = 2; size <= 4; size += 2) {
             char values[128];
-            if (size == 4 && test_is_small())
+            if ((size == 4 && patched_cases[i].size == 5) ||
+                ((size == 4 || patched_cases[i].size == 5) && test_is_small()))
                 continue;
             (void)snprintf(values, sizeof values, "PATCH=%d %s", size, filter_patches[_i].values);
             check_way(&patched_cases[i], TECHNIQUE_VECTOR, filter_patches[_i].vector,
@@ -556,17 +570,18 @@ static struct conv conv_of(int c, int k, int size, int stride) {
                          .groups = 1};
 }
 
-START_TEST(conv_by_patches_is_for_3_by_3_windows_of_stride_1) {
+START_TEST(conv_by_patches_is_for_windows_of_3_by_3_and_5_by_5_of_stride_1) {
     const struct target target = {.tiling = tiling_for_batch(128),
                                   .device = {.is_cpu = 1, .vector_width = 16, .compute_units = 2}};
-    const struct conv good = conv_of(64, 64, 3, 1),
+    const struct conv good[] = {conv_of(64, 64, 3, 1), conv_of(64, 64, 5, 1)},
                       others[] = {conv_of(64, 64, 3, 2), conv_of(64, 64, 2, 1)};
     for (enum conv_pass pass = 0; pass < CONV_PASSES; pass++) {
         struct choice choice = {0};
         const struct conv_technique *winograd = conv_winograd_for(pass);
-        ck_assert(winograd->open(&choice, &good, &target, pass));
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < 2; i++) {
+            ck_assert(winograd->open(&choice, &good[i], &target, pass));
             ck_assert(!winograd->open(&choice, &others[i], &target, pass));
+        }
     }
 }
 END_TEST
@@ -587,20 +602,23 @@ START_TEST(conv_by_patches_is_taken_where_it_wins) {
 }
 END_TEST
 
-/* Of a corner's pixel a window of 3 x 3 with padding 1 sums 4 of 9 taps, with padding 2 one; the
- * padding of backward data is what is missing to 2. */
-START_TEST(conv_by_patches_of_4_by_4_has_slack_at_the_corners_of_pictures_alone) {
+/* Of a corner's pixel a window of 3 x 3 with padding 1 sums 4 of 9 taps, with padding 2 one, and a
+ * window of 5 x 5 with padding 1 16 of 25; the padding of backward data is what is missing to 2, or
+ * 4. */
+START_TEST(conv_by_patches_of_6_by_6_sources_has_slack_at_the_corners_of_pictures_alone) {
     const struct target target = {.tiling = tiling_for_batch(128),
                                   .device = {.is_cpu = 1, .vector_width = 16, .compute_units = 2}};
-    const double forward[] = {0, 1.25, 8};
-    for (int padding = 0; padding < 3; padding++) {
-        struct conv conv = conv_of(64, 64, 3, 1);
-        struct conv_specs specs;
-        conv.padding = padding;
-        conv.out.h = conv.out.w = 11 + 2 * padding;
-        specs = conv_specs(&conv, &target, 1);
-        ck_assert_double_eq(specs.specs[CONV_FORWARD].slack, forward[padding]);
-        ck_assert_double_eq(specs.specs[CONV_BACKWARD_DATA].slack, forward[2 - padding]);
+    static const struct {
+        int size, padding;
+        double forward, backward;
+    } cases[] = {{3, 0, 0, 8}, {3, 1, 1.25, 1.25}, {3, 2, 8, 0}, {5, 1, 0.5625, 5.25}};
+    for (int i = 0; i < 4; i++) {
+        struct conv conv = conv_of(64, 64, cases[i].size, 1);
+        conv.padding = cases[i].padding;
+        conv.out.h = conv.out.w = 14 - cases[i].size + 2 * cases[i].padding;
+        struct conv_specs specs = conv_specs(&conv, &target, 1);
+        ck_assert_double_eq(specs.specs[CONV_FORWARD].slack, cases[i].forward);
+        ck_assert_double_eq(specs.specs[CONV_BACKWARD_DATA].slack, cases[i].backward);
         ck_assert_double_eq(specs.specs[CONV_BACKWARD_FILTER].slack, 0);
     }
 }
@@ -770,9 +788,10 @@ int main(void) {
     tcase_add_loop_test(tests, conv_backward_filter_gives_the_same_by_patches, 0, FILTER_PATCHES);
     tcase_add_loop_test(tests, conv_gives_the_same_by_patches_of_2_by_2, 0, PATCHES);
     tcase_add_loop_test(tests, conv_gives_the_same_by_patches_of_4_by_4, 0, PATCHES);
-    tcase_add_test(tests, conv_by_patches_is_for_3_by_3_windows_of_stride_1);
+    tcase_add_test(tests, conv_by_patches_is_for_windows_of_3_by_3_and_5_by_5_of_stride_1);
     tcase_add_test(tests, conv_by_patches_is_taken_where_it_wins);
-    tcase_add_test(tests, conv_by_patches_of_4_by_4_has_slack_at_the_corners_of_pictures_alone);
+    tcase_add_test(tests,
+                   conv_by_patches_of_6_by_6_sources_has_slack_at_the_corners_of_pictures_alone);
     tcase_add_test(tests,
                    conv_by_patches_of_4_by_4_is_refused_for_few_channels_and_on_small_devices);
     tcase_add_loop_test(tests, conv_gives_the_same_with_every_tile, 0, TILES);
