@@ -41,6 +41,7 @@
 #define TUNE_RM 4
 #define TUNE_RN 4
 #define TUNE_BUFFERS 2
+#define TUNE_SHARE 1
 #endif
 
 #ifdef PASS

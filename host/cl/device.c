@@ -129,7 +129,8 @@ static void query_extensions(struct device_info *info, cl_device_id id) {
     if (extensions &&
         clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, length, extensions, NULL) == CL_SUCCESS) {
         info->has_fp16 = strstr(extensions, "cl_khr_fp16") != NULL;
-        if (!info->is_cpu && strstr(extensions, "cl_intel_required_subgroup_size"))
+        if (strstr(extensions, "cl_intel_subgroups") &&
+            strstr(extensions, "cl_intel_required_subgroup_size"))
             info->sub_group = query_sub_group(id);
     }
     free(extensions);
@@ -178,6 +179,8 @@ static int query(struct device_info *out, cl_device_id id, int index) {
     query_caches(&info);
     query_extensions(&info, id);
     TRY(limits_override(&info, getenv("CLNET_DEVICE_LIMITS")));
+    if (info.is_cpu) /* its work-items are no lanes of a register */
+        info.sub_group = 0;
     info.quirks = quirks_find(&info);
     *out = info;
     return 0;

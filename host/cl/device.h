@@ -34,7 +34,8 @@ struct device_info {
     int sub_devices; /* how many it can be split into, 0 if it cannot */
     size_t work_group_max;
     int sub_group; /* the fewest work-items that can be made to share a register, so that each has
-                      128 of them, where kernels may say so: Intel's GPUs; 0: they may not */
+                      128 of them, and to read each other's, where kernels may say so: Intel's GPUs;
+                      0: they may not */
     uint64_t global_memory, local_memory, allocation_max;
     size_t cache[2];  /* a core's first and second cache; 0: unknown, or it is no CPU */
     size_t alignment; /* of a view into a buffer */

@@ -17,7 +17,7 @@
 
 #include <stdint.h>
 
-enum { KNOBS_MAX = 8, KNOB_CHOICES_MAX = 14, TUNING_NAME = 64, TUNING_PROBLEM = 256 };
+enum { KNOBS_MAX = 9, KNOB_CHOICES_MAX = 14, TUNING_NAME = 64, TUNING_PROBLEM = 256 };
 
 /* Values worth trying, ascending; those beyond the last one are 0. */
 struct knob {

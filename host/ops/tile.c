@@ -4,19 +4,19 @@
 
 /* From the largest, which reads least, to one for 64 work-items. */
 static const struct tile tiles[] = {
-    {128, 128, 8, 8, 8, 2, 4}, {96, 128, 8, 8, 8, 2, 4},
-    {64, 128, 8, 8, 8, 2, 4},  {128, 64, 8, 8, 8, 2, 4},
-    {64, 64, 8, 8, 8, 2, 4},   {32, 64, 8, 4, 8, 2, 4},
-    {32, 32, 8, 4, 4, 2, 4},   {0},
+    {128, 128, 8, 8, 8, 2, 4, 1}, {96, 128, 8, 8, 8, 2, 4, 1},
+    {64, 128, 8, 8, 8, 2, 4, 1},  {128, 64, 8, 8, 8, 2, 4, 1},
+    {64, 64, 8, 8, 8, 2, 4, 1},   {32, 64, 8, 4, 8, 2, 4, 1},
+    {32, 32, 8, 4, 4, 2, 4, 1},   {0},
 };
 
 /* The same for work-items with 128 registers: for more sums, or more numbers fetched at a time,
  * Intel's compiler does not have enough (bench/vendor). */
 static const struct tile tiles_of_128[] = {
-    {96, 128, 4, 6, 8, 2, 4}, {64, 128, 8, 4, 8, 2, 4},
-    {48, 128, 4, 6, 8, 2, 4}, {96, 64, 4, 6, 8, 2, 4},
-    {48, 64, 4, 6, 8, 2, 4},  {32, 64, 8, 4, 8, 2, 4},
-    {32, 32, 8, 4, 4, 2, 4},  {0},
+    {96, 128, 4, 6, 8, 2, 4, 1}, {64, 128, 8, 4, 8, 2, 4, 1},
+    {48, 128, 4, 6, 8, 2, 4, 1}, {96, 64, 4, 6, 8, 2, 4, 1},
+    {48, 64, 4, 6, 8, 2, 4, 1},  {32, 64, 8, 4, 8, 2, 4, 1},
+    {32, 32, 8, 4, 4, 2, 4, 1},  {0},
 };
 
 int tile_items(const struct tile *tile) {
@@ -34,6 +34,18 @@ static int has_legal_form(const struct tile *t) {
            divides(t->n / t->vector, tile_items(t));
 }
 
+/* Of quickstart.cfg's first convolution, for tgllp and acm-g10, Intel's compiler makes as many
+ * instructions and messages either way; but of A, shared reads take a quarter of the bytes from
+ * local memory, and of the registers. So they are the default. */
+int tile_most_share(const struct tile *tile, const struct device_info *device) {
+    const int lanes = device->sub_group;
+    return lanes && divides(lanes, tile->n / tile->rn) ? lanes : 1;
+}
+
+static int is_legally_shared(const struct tile *tile, const struct device_info *device) {
+    return tile->share == 1 || tile->share == tile_most_share(tile, device);
+}
+
 int tile_is_legal(const struct tile *tile, const struct device_info *device) {
     size_t floats = (size_t)tile->buffers * (size_t)tile->k * (size_t)(tile->m + 4 + tile->n + 4);
     return has_legal_form(tile) && (size_t)tile_items(tile) <= device->work_group_max &&
@@ -48,6 +60,7 @@ void tile_write(int values[], const struct tile *tile) {
     values[TILE_RN] = tile->rn;
     values[TILE_BUFFERS] = tile->buffers;
     values[TILE_VECTOR] = tile->vector;
+    values[TILE_SHARE] = tile->share;
 }
 
 struct tile tile_read(const int values[]) {
@@ -57,7 +70,8 @@ struct tile tile_read(const int values[]) {
                          .rm = values[TILE_RM],
                          .rn = values[TILE_RN],
                          .buffers = values[TILE_BUFFERS],
-                         .vector = values[TILE_VECTOR]};
+                         .vector = values[TILE_VECTOR],
+                         .share = values[TILE_SHARE]};
 }
 
 int tile_form_is_legal(const struct candidate *candidate) {
@@ -68,6 +82,11 @@ int tile_form_is_legal(const struct candidate *candidate) {
 int tile_fits_device(const struct candidate *candidate) {
     struct tile tile = tile_read(candidate->values);
     return tile_is_legal(&tile, &candidate->target->device);
+}
+
+int tile_is_shared_by_sub_groups(const struct candidate *candidate) {
+    struct tile tile = tile_read(candidate->values);
+    return is_legally_shared(&tile, &candidate->target->device);
 }
 
 /* How long a product takes with a tile, in multiply-adds of a work-item's: what each compute unit
@@ -89,6 +108,7 @@ int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count,
         struct tile candidate = *t;
         if (vector < candidate.vector)
             candidate.vector = vector;
+        candidate.share = tile_most_share(t, device);
         double time = cost(&candidate, rows, columns, count, device);
         if (tile_is_legal(&candidate, device) && (least == 0 || time < least)) {
             *tile = candidate;

@@ -411,9 +411,9 @@ START_TEST(conv_gives_the_same_by_rows) {
     const struct register_tile *tile = &row_tiles[_i];
     if (_i > 0 && !test_takes_large_tiles())
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
-    for (int i = 0; i < ROW_CASES; i++)
-        check_way(&row_cases[i], TECHNIQUE_VECTOR, tile->vector, "conv_rows.cl", tile->result,
-                  tile->filter);
+    for (int i = _i; i < _i + 2; i++)
+        check_way(&row_cases[i % ROW_CASES], TECHNIQUE_VECTOR, tile->vector, "conv_rows.cl",
+                  tile->result, tile->filter);
 }
 END_TEST
 
@@ -525,9 +525,7 @@ START_TEST(conv_gives_the_same_by_patches_of_4_by_4) {
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
     if (patches[_i].vector < 16 && test_is_small())
         SKIP_TEST(TEST_TOO_LARGE);
-    if (!test_is_small())
-        check_patch(_i, 4, &patched_cases[2]);
-    check_patch(_i, 4, &patched_cases[3]);
+    check_patch(_i, 4, &patched_cases[_i % 2 && !test_is_small() ? 2 : 3]);
 }
 END_TEST
 
@@ -544,20 +542,20 @@ static const struct {
 
 enum { FILTER_PATCHES = sizeof filter_patches / sizeof *filter_patches };
 
+static void check_filter_patch(int i, int size, const struct conv_case *c) {
+    char values[128];
+    (void)snprintf(values, sizeof values, "PATCH=%d %s", size, filter_patches[i].values);
+    check_way(c, TECHNIQUE_VECTOR, filter_patches[i].vector, "conv_winograd_filter.cl", "", values);
+}
+
 START_TEST(conv_backward_filter_gives_the_same_by_patches) {
     if (_i > 0 && !test_takes_large_tiles())
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
-    for (size_t i = 0; i < sizeof patched_cases / sizeof *patched_cases; i++) {
-        for (int size = 2; size <= 4; size += 2) {
-            char values[128];
-            if ((size == 4 && patched_cases[i].size == 5) ||
-                ((size == 4 || patched_cases[i].size == 5) && test_is_small()))
-                continue;
-            (void)snprintf(values, sizeof values, "PATCH=%d %s", size, filter_patches[_i].values);
-            check_way(&patched_cases[i], TECHNIQUE_VECTOR, filter_patches[_i].vector,
-                      "conv_winograd_filter.cl", "", values);
-        }
-    }
+    check_filter_patch(_i, 2, &patched_cases[0]);
+    if (test_is_small())
+        return;
+    check_filter_patch(_i, 4, &patched_cases[1 + _i % 3]);
+    check_filter_patch(_i, 2, &patched_cases[PATCHED_5_BY_5]);
 }
 END_TEST
 
@@ -684,29 +682,38 @@ static const struct conv_case tiled_cases[] = {
      .activation = ACTIVATION_RELU},
 };
 
-static void check_tile(int i, const struct conv_case *c) {
-    char filter[128];
-    (void)snprintf(filter, sizeof filter, "%s SPLITS=%d", tiles[i].tile, tiles[i].splits);
-    check_way(c, TECHNIQUE_TILED, 0, "conv_tiled.cl", tiles[i].tile, filter);
+static void check_tile(int i, int share, const struct conv_case *c) {
+    char result[128], filter[128];
+    (void)snprintf(result, sizeof result, "%s SHARE=%d", tiles[i].tile, share);
+    (void)snprintf(filter, sizeof filter, "%s SHARE=%d SPLITS=%d", tiles[i].tile, share,
+                   tiles[i].splits);
+    check_way(c, TECHNIQUE_TILED, 0, "conv_tiled.cl", result, filter);
 }
 
-static int device_has_room(const char *text) {
-    struct tile t;
+static struct tile read_tile(const char *text) {
+    struct tile t = {.share = 1};
     ck_assert_int_eq(sscanf(text, "M=%d N=%d K=%d RM=%d RN=%d BUFFERS=%d VECTOR=%d", &t.m, &t.n,
                             &t.k, &t.rm, &t.rn, &t.buffers, &t.vector),
                      7);
-    return tile_is_legal(&t, device_info(test_device()));
+    return t;
 }
 
+/* Where the device has sub-groups that fit the tile, both by them and without. */
 START_TEST(conv_gives_the_same_with_every_tile) {
-    if (!device_has_room(tiles[_i].tile))
+    const struct tile tile = read_tile(tiles[_i].tile);
+    const struct device_info *device = device_info(test_device());
+    const int share = tile_most_share(&tile, device);
+    if (!tile_is_legal(&tile, device))
         SKIP_TEST(TEST_NO_ROOM_FOR_TILE);
     if (_i >= SMALL_TILES && test_is_small())
         SKIP_TEST(TEST_TOO_LARGE);
     if (_i >= SMALL_TILES && !test_takes_large_tiles())
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
-    for (int i = 0; i < 2; i++)
-        check_tile(_i, &tiled_cases[i]);
+    for (int i = 0; i < 2; i++) {
+        check_tile(_i, 1, &tiled_cases[i]);
+        if (share > 1)
+            check_tile(_i, share, &tiled_cases[i]);
+    }
 }
 END_TEST
 

@@ -299,7 +299,7 @@ START_TEST(gemm_is_what_a_tuning_says) {
     target.device.is_cpu = 0; /* where CLBlast is tried, it can be what was found */
     target.tunings = NULL;
     tuning = tuning_about(&gemm, &target, "gemm_tiled.cl",
-                          " M=32 N=32 K=8 RM=4 RN=4 BUFFERS=2 VECTOR=4");
+                          " M=32 N=32 K=8 RM=4 RN=4 BUFFERS=2 VECTOR=4 SHARE=1");
     ck_succeeds(tunings_set(tunings, &tuning));
     target.tunings = tunings;
     ck_assert_str_eq(chosen(&gemm, &target), "gemm_tiled");
@@ -354,9 +354,9 @@ END_TEST
 /* The least, columns in vectors or not, rows that are no power of two, and those for large devices.
  */
 static const struct tile tiles[] = {
-    {4, 4, 4, 2, 2, 1, 2},     {8, 16, 4, 4, 8, 2, 4},   {12, 8, 3, 3, 2, 2, 1},
-    {32, 32, 8, 4, 4, 2, 4},   {64, 64, 16, 8, 8, 1, 4}, {96, 128, 4, 6, 8, 2, 4},
-    {128, 128, 8, 8, 8, 2, 4},
+    {4, 4, 4, 2, 2, 1, 2, 1},     {8, 16, 4, 4, 8, 2, 4, 1},   {12, 8, 3, 3, 2, 2, 1, 1},
+    {32, 32, 8, 4, 4, 2, 4, 1},   {64, 64, 16, 8, 8, 1, 4, 1}, {96, 128, 4, 6, 8, 2, 4, 1},
+    {128, 128, 8, 8, 8, 2, 4, 1},
 };
 
 enum { TILES = sizeof tiles / sizeof *tiles, SMALL_TILES = 4 };
@@ -378,8 +378,9 @@ START_TEST(gemm_gives_the_same_with_every_tile) {
     /* Rows, columns and terms that end within a tile, and within a step. */
     static const struct gemm_size tuned[] = {{13, 12, 4, 3, 0}, {70, 20, 32, 5, 1}};
     struct target target = target_of(TECHNIQUE_TILED, 4);
-    const struct tile *tile = &tiles[_i];
-    if (!tile_is_legal(tile, &target.device))
+    struct tile tile = tiles[_i];
+    const int most_share = tile_most_share(&tile, &target.device);
+    if (!tile_is_legal(&tile, &target.device))
         SKIP_TEST(TEST_NO_ROOM_FOR_TILE);
     if (_i >= SMALL_TILES && !test_takes_large_tiles())
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
@@ -388,8 +389,13 @@ START_TEST(gemm_gives_the_same_with_every_tile) {
             continue;
         struct gemm products[] = {forward_product(&tuned[size]), data_product(&tuned[size]),
                                   weight_product(&tuned[size])};
-        for (int i = 0; i < 3; i++)
-            check_tile(&products[i], &target, tile);
+        for (int i = 0; i < 3; i++) {
+            tile.share = 1;
+            check_tile(&products[i], &target, &tile);
+            tile.share = most_share;
+            if (most_share > 1) /* by sub-groups, where the device has some that fit */
+                check_tile(&products[i], &target, &tile);
+        }
     }
 }
 END_TEST
