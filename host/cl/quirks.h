@@ -17,8 +17,9 @@
  *   - a compiled program is asked for its kernels, and one that may have ended the process is not
  *     tried again (program.c, store.h);
  *   - CLBlast, before 1.6.1 not safe to call from several threads, is called by one (blas.c);
- *   - kernels need no extension: no fp16, no fp64, no sub-groups; they take no size_t, whose size
- *     differs (tests/cl/test_quirks.c), and no vector that is not aligned (Oclgrind reports those).
+ *   - kernels need no extension: no fp16, no fp64, and sub-groups only where a device says that it
+ *     has them (tiled.clh); they take no size_t, whose size differs (tests/cl/test_quirks.c), and
+ *     no vector that is not aligned (Oclgrind reports those).
  */
 #ifndef CL_QUIRKS_H
 #define CL_QUIRKS_H
