@@ -49,6 +49,11 @@ size_t target_cache(const struct target *target, int level) {
     return bytes ? bytes : small[level - 1];
 }
 
+size_t target_scratch(const struct target *target, size_t most) {
+    size_t quarter = (size_t)(target->device.allocation_max / 4);
+    return quarter && quarter < most ? quarter : most;
+}
+
 int target_reduction(const struct target *target) {
     if (target_has_vectors(target) || target->technique == TECHNIQUE_REFERENCE)
         return 1;

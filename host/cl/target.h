@@ -51,6 +51,9 @@ int target_accumulators(const struct target *target);
 /* Bytes of a core's own cache of a level, 1 or 2: small ones where the device does not say. */
 size_t target_cache(const struct target *target, int level);
 
+/* Bytes of scratch memory that a pass may take: `most`, or a quarter of the largest allocation. */
+size_t target_scratch(const struct target *target, size_t most);
+
 /* Work-items that sum together in a reduction: 1 on a CPU. */
 int target_reduction(const struct target *target);
 

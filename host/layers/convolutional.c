@@ -112,7 +112,7 @@ static void describe_work(const struct layer *layer, const struct target *target
     kernel_work(&specs[CONV_PACK_BACKWARD], "backward data", 0, 2 * w);
     kernel_work(&specs[CONV_BACKWARD_DATA], "backward data", flops, x + y + w);
     kernel_work(&specs[CONV_BACKWARD_FILTER], "backward weight", flops, x + y + 2 * w);
-    kernel_work(&specs[CONV_ADD_SPLITS], "backward weight", 0, 3 * w);
+    kernel_work(&specs[CONV_FINISH_FILTER], "backward weight", 0, 3 * w);
 }
 
 static void kernels(const struct layer *layer, const struct target *target, int needs_dx,
@@ -146,10 +146,10 @@ static int forward(const struct layer_run *run) {
 }
 
 static int backward_filter(const struct layer_run *run) {
-    struct kernel *add = run->kernels[CONV_ADD_SPLITS];
+    struct kernel *finish = run->kernels[CONV_FINISH_FILTER];
     TRY(LAUNCH(run->kernels[CONV_BACKWARD_FILTER], BUFFER(run->dy), BUFFER(run->x[0]),
-               BUFFER(add ? run->scratch : run->gradients[0])));
-    return add ? LAUNCH(add, BUFFER(run->scratch), BUFFER(run->gradients[0])) : 0;
+               BUFFER(finish ? run->scratch : run->gradients[0])));
+    return finish ? LAUNCH(finish, BUFFER(run->scratch), BUFFER(run->gradients[0])) : 0;
 }
 
 static int backward(const struct layer_run *run) {

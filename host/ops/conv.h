@@ -15,15 +15,15 @@ struct conv {
 enum conv_pass { CONV_PASS_FORWARD, CONV_PASS_DATA, CONV_PASS_FILTER, CONV_PASSES };
 
 /* The pack kernels rearrange or transform the filters into scratch memory, for the kernel that
- * follows, which may use what lies behind them; where there is one that adds splits, backward
- * filter leaves its result in scratch memory, in parts. */
+ * follows, which may use what lies behind them. Where a kernel finishes backward filter, that one
+ * leaves in scratch memory what it makes dw of: parts to add, or transformed sums. */
 enum {
     CONV_PACK_FORWARD,    /* w, scratch */
     CONV_FORWARD,         /* x, w or scratch, b, y */
     CONV_PACK_BACKWARD,   /* w, scratch */
     CONV_BACKWARD_DATA,   /* dy, w or scratch, dx */
     CONV_BACKWARD_FILTER, /* dy, x, dw or scratch */
-    CONV_ADD_SPLITS,      /* scratch, dw */
+    CONV_FINISH_FILTER,   /* scratch, dw */
     CONV_KERNELS,
 };
 
@@ -66,9 +66,10 @@ extern const struct conv_technique conv_tiled;
 extern const struct conv_technique conv_winograd, conv_winograd_filter;
 const struct conv_technique *conv_winograd_for(enum conv_pass pass);
 
-/* Whether there are patches of so many results along a side, 2 or 4; and the size of patches that
- * takes fewer multiplications for results of that size. */
+/* Whether there are patches of so many results along a side, 2 or 4; how long the side of their
+ * source is; and which of them take fewer multiplications for results of that size. */
 int conv_winograd_knows(const struct conv *conv, int patch);
+int conv_winograd_side(const struct conv *conv, int patch);
 int conv_winograd_patch(const struct conv *conv, int height, int width);
 
 /* Whether that is to be taken by default: where it was measured to be faster. */

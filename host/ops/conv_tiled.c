@@ -63,17 +63,15 @@ static const struct knob filter_knobs[] = {
 
 enum { SPLIT_BYTES_MAX = 64 << 20 }; /* of scratch memory */
 
-static int64_t most_splits(const struct product *product, const struct device_info *device) {
+static int64_t most_splits(const struct product *product, const struct target *target) {
     int64_t bytes = product->rows * product->columns * product->count * (int64_t)sizeof(float);
-    int64_t most = SPLIT_BYTES_MAX / bytes;
-    if (device->allocation_max && (int64_t)(device->allocation_max / 4) / bytes < most)
-        most = (int64_t)(device->allocation_max / 4) / bytes;
+    int64_t most = (int64_t)target_scratch(target, SPLIT_BYTES_MAX) / bytes;
     return most < 1 ? 1 : most;
 }
 
 static int splits_fit(const struct candidate *c) {
     struct product product = filter_product(c->problem, c->target->tiling);
-    return c->values[SPLITS] <= most_splits(&product, &c->target->device);
+    return c->values[SPLITS] <= most_splits(&product, c->target);
 }
 
 static int accesses_are_side_by_side(const struct candidate *c) {
@@ -109,12 +107,12 @@ static int64_t wanted_groups(const struct device_info *device) {
 /* Filters are few and what they are summed over is long: without splits, most of a GPU would wait.
  */
 static int choose_splits(const struct product *product, const struct tile *tile,
-                         const struct device_info *device) {
+                         const struct target *target) {
     int64_t groups =
         blocks64(product->rows, tile->m) * blocks64(product->columns, tile->n) * product->count;
-    int splits = (int)least64(blocks64(wanted_groups(device), groups),
+    int splits = (int)least64(blocks64(wanted_groups(&target->device), groups),
                               blocks64(product->terms, (int64_t)SPLIT_STEPS * tile->k));
-    splits = (int)least64(splits, most_splits(product, device));
+    splits = (int)least64(splits, most_splits(product, target));
     return splits < 1 ? 1 : splits;
 }
 
@@ -132,9 +130,9 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
     choice->space = &space;
     if (pass == CONV_PASS_FILTER) {
         choice->space = &filter_space;
-        choice->defaults[SPLITS] = choose_splits(&whole, &tile, &target->device);
+        choice->defaults[SPLITS] = choose_splits(&whole, &tile, target);
         choice->most[SPLITS] =
-            (int)least64(most_splits(&whole, &target->device), blocks64(product.terms, tile.k));
+            (int)least64(most_splits(&whole, target), blocks64(product.terms, tile.k));
     }
     return 1;
 }
@@ -163,7 +161,7 @@ static void add_filter(struct conv_specs *out, const struct product *whole, cons
         return;
     size_t weights = (size_t)(whole->rows * whole->columns * whole->count);
     size_t bytes = weights * (size_t)values[SPLITS] * sizeof(float);
-    struct kernel_spec *adds = &out->specs[CONV_ADD_SPLITS];
+    struct kernel_spec *adds = &out->specs[CONV_FINISH_FILTER];
     *adds = kernel_spec(file, "conv_add_splits", weights, 1, 1);
     kernel_define(adds, "PASS", PASS_ADD_SPLITS);
     tuning_define(adds, &filter_space, values);

@@ -52,7 +52,7 @@ int conv_winograd_knows(const struct conv *conv, int patch) {
            ((conv->size == 3 && (patch == 2 || patch == 4)) || (conv->size == 5 && patch == 2));
 }
 
-static int side_of(const struct conv *conv, int patch) {
+int conv_winograd_side(const struct conv *conv, int patch) {
     return patch + conv->size - 1;
 }
 
@@ -61,7 +61,7 @@ static int is_known_patch(const struct candidate *c) {
 }
 
 static int allows_patch(const struct conv *conv, int patch) {
-    return side_of(conv, patch) < COARSE_SIDE ||
+    return conv_winograd_side(conv, patch) < COARSE_SIDE ||
            (conv_c(conv) >= FINE_CHANNELS && conv_k(conv) >= FINE_CHANNELS);
 }
 
@@ -85,7 +85,7 @@ struct scratch {
 
 static struct scratch scratch_of(const struct conv *conv, const struct result *result,
                                  const struct target *target, const int v[]) {
-    int64_t side = side_of(conv, v[PATCH]), points = side * side;
+    int64_t side = conv_winograd_side(conv, v[PATCH]), points = side * side;
     int64_t padded = (int64_t)blocks(result->channels, v[BLOCK]) * v[BLOCK];
     int64_t patches = (int64_t)blocks(result->height, v[PATCH]) * blocks(result->width, v[PATCH]);
     int64_t works = (patches + v[PATCHES] - 1) / v[PATCHES] * conv->groups * target->tiling.tiles;
@@ -100,8 +100,7 @@ static struct scratch scratch_of(const struct conv *conv, const struct result *r
 
 static int fits_memory(const struct candidate *c) {
     const struct conv *conv = c->problem;
-    int64_t device = (int64_t)(c->target->device.allocation_max / 4);
-    int64_t most = device && device < WORK_BYTES_MAX ? device : WORK_BYTES_MAX;
+    int64_t most = (int64_t)target_scratch(c->target, WORK_BYTES_MAX);
     for (int pass = CONV_PASS_FORWARD; pass <= CONV_PASS_DATA; pass++) {
         struct result result = result_of(conv, (enum conv_pass)pass);
         struct scratch scratch = scratch_of(conv, &result, c->target, c->values);
@@ -126,7 +125,7 @@ static const struct space space = {file, knobs, KNOBS, rules};
 
 /* Multiplications of a channel by another, for patches of a size. */
 static int64_t multiplications(const struct conv *conv, int height, int width, int patch) {
-    int64_t side = side_of(conv, patch);
+    int64_t side = conv_winograd_side(conv, patch);
     return side * side * blocks(height, patch) * blocks(width, patch);
 }
 
@@ -174,7 +173,7 @@ static void define(struct kernel_spec *spec, const struct target *target, const 
 static double slack_of(const struct conv *conv, enum conv_pass pass, int patch) {
     int before = pass == CONV_PASS_FORWARD ? conv->padding : conv->size - 1 - conv->padding;
     int seen = conv->size - before;
-    if (side_of(conv, patch) < COARSE_SIDE)
+    if (conv_winograd_side(conv, patch) < COARSE_SIDE)
         return 0;
     return (double)(conv->size * conv->size) / (seen * seen) - 1;
 }

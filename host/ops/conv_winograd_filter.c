@@ -37,7 +37,7 @@ struct parts {
 };
 
 static struct parts parts_of(const struct conv *conv, const struct target *target, const int v[]) {
-    struct parts p = {.side = v[PATCH] + conv->size - 1,
+    struct parts p = {.side = conv_winograd_side(conv, v[PATCH]),
                       .width = v[VECTORS] * target_lanes(target)};
     p.points = p.side * p.side;
     p.blocks = blocks(conv_k(conv), v[BLOCK]);
@@ -65,8 +65,7 @@ static int is_known_patch(const struct candidate *c) {
 }
 
 static int divides_points(const struct candidate *c) {
-    const struct conv *conv = c->problem;
-    return (c->values[PATCH] + conv->size - 1) % c->values[ROWS] == 0;
+    return conv_winograd_side(c->problem, c->values[PATCH]) % c->values[ROWS] == 0;
 }
 
 static int fills_vectors(const struct candidate *c) {
@@ -79,9 +78,8 @@ static int fits_registers(const struct candidate *c) {
 }
 
 static int fits_memory(const struct candidate *c) {
-    size_t device = c->target->device.allocation_max / 4;
-    size_t most = device && device < SCRATCH_BYTES_MAX ? device : SCRATCH_BYTES_MAX;
-    return scratch_bytes(c->problem, c->target, c->values) <= most;
+    return scratch_bytes(c->problem, c->target, c->values) <=
+           target_scratch(c->target, SCRATCH_BYTES_MAX);
 }
 
 static const struct rule rules[] = {
@@ -106,7 +104,7 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
     choice->space = &space;
     const int lanes = target_lanes(target), wanted = WORKS_A_UNIT * target->device.compute_units;
     d[PATCH] = conv_winograd_patch(conv, conv->out.h, conv->out.w);
-    const int side = d[PATCH] + conv->size - 1;
+    const int side = conv_winograd_side(conv, d[PATCH]);
     const int patches = blocks(conv->out.h, d[PATCH]) * blocks(conv->out.w, d[PATCH]);
     d[ROWS] = side / 2 * conv->groups >= wanted ? 2 : 1;
     d[PATCHES] = clamp(TERMS / d[ROWS] / target->tiling.tile, 1, patches);
@@ -134,7 +132,7 @@ static void add(struct conv_specs *out, const struct conv *conv, const struct ta
                 enum conv_pass pass, const int v[]) {
     const struct parts p = parts_of(conv, target, v);
     struct kernel_spec *spec = &out->specs[CONV_BACKWARD_FILTER];
-    struct kernel_spec *last = &out->specs[CONV_ADD_SPLITS];
+    struct kernel_spec *last = &out->specs[CONV_FINISH_FILTER];
     (void)pass; /* it is for this one alone */
     *spec = kernel_spec(file, "conv_backward_filter", (size_t)count_works(conv, &p, v), 1, 1);
     *last = kernel_spec(file, "conv_winograd_gradient", (size_t)p.panels * (size_t)v[VECTORS],

@@ -42,10 +42,6 @@ int tile_most_share(const struct tile *tile, const struct device_info *device) {
     return lanes && divides(lanes, tile->n / tile->rn) ? lanes : 1;
 }
 
-static int is_legally_shared(const struct tile *tile, const struct device_info *device) {
-    return tile->share == 1 || tile->share == tile_most_share(tile, device);
-}
-
 int tile_is_legal(const struct tile *tile, const struct device_info *device) {
     size_t floats = (size_t)tile->buffers * (size_t)tile->k * (size_t)(tile->m + 4 + tile->n + 4);
     return has_legal_form(tile) && (size_t)tile_items(tile) <= device->work_group_max &&
@@ -86,7 +82,7 @@ int tile_fits_device(const struct candidate *candidate) {
 
 int tile_is_shared_by_sub_groups(const struct candidate *candidate) {
     struct tile tile = tile_read(candidate->values);
-    return is_legally_shared(&tile, &candidate->target->device);
+    return tile.share == 1 || tile.share == tile_most_share(&tile, &candidate->target->device);
 }
 
 /* How long a product takes with a tile, in multiply-adds of a work-item's: what each compute unit
