@@ -1,6 +1,6 @@
-/* Convolution of windows of 3 x 3 or 5 x 5 with stride 1 by minimal filtering, as winograd.clh says, forward
- * and backward data. Layout as in conv_reference.cl. Each point by itself is a product of matrices, M = U V
- * over the source channels. The source of backward data is dy, and its filters are turned around.
+/* Convolution by minimal filtering, as winograd.clh says, forward and, with stride 1, backward data. Layout
+ * as in conv_reference.cl. Each point by itself is a product of matrices, M = U V over the source channels,
+ * those of all phases. The source of backward data is dy, and its filters are turned around.
  *
  * Filters are transformed first, into scratch memory:
  *
@@ -27,6 +27,8 @@
 #define H 8
 #define W 8
 #define K 4
+#define R 3
+#define STRIDE 1
 #define PADDING 1
 #define OUT_H 8
 #define OUT_W 8
@@ -44,7 +46,7 @@
 #endif
 
 #if PASS == 1
-#define SOURCES C
+#define SOURCES (C * PHASES)
 #define SOURCE_H H
 #define SOURCE_W W
 #define BEFORE PADDING /* zeros before the source's first row and column */
@@ -65,7 +67,7 @@
 #define FINISH(z) (z)
 #endif
 
-#define TAPS (WINDOW * WINDOW)
+#define TAPS (R * R)
 #define BLOCKS UP(RESULTS, TUNE_BLOCK)
 #define PANEL (SOURCES * TUNE_BLOCK)
 
@@ -81,13 +83,16 @@ kernel void conv_winograd_filters(global const float *w, global float *scratch) 
     const int j = get_global_id(0), source = get_global_id(1);
     const int block = get_global_id(2) % BLOCKS, g = get_global_id(2) / BLOCKS;
     const int result = block * TUNE_BLOCK + j;
-    const int k = PASS == 1 ? result : source, c = PASS == 1 ? source : result;
+    const int k = PASS == 1 ? result : source, c = PASS == 1 ? source / PHASES : result;
     float u[SIDE][SIDE];
     UNROLL for (int s = 0; s < WINDOW; s++) {
         float v[SIDE];
         UNROLL for (int r = 0; r < WINDOW; r++) {
-            const int tap = PASS == 1 ? r * WINDOW + s : TAPS - 1 - (r * WINDOW + s);
-            v[r] = result < RESULTS ? w[((g * K + k) * C + c) * TAPS + tap] : 0.0f;
+            const int y = r * STRIDE + PHASE_Y(source), x = s * STRIDE + PHASE_X(source);
+            const int tap = PASS == 1 ? y * R + x : TAPS - 1 - (y * R + x);
+            v[r] = 0.0f;
+            if (result < RESULTS && y < R && x < R)
+                v[r] = w[((g * K + k) * C + c) * TAPS + tap];
         }
         TRANSFORM_FILTER(v, float);
         UNROLL for (int i = 0; i < SIDE; i++) u[i][s] = v[i];
@@ -120,16 +125,16 @@ kernel void conv_winograd_filters(global const float *w, global float *scratch) 
 #define V_VECTORS (POINTS * (SOURCES + 1) * TUNE_PATCHES * TUNE_VECTORS)
 #define M_VECTORS (TUNE_PATCHES * TUNE_BLOCKS * POINTS * TUNE_BLOCK * TUNE_VECTORS)
 
-/* V of one patch and channel, whose first row and column these are of the source. */
+/* V of one patch and a phase of a channel, whose first row and column these are of the source. */
 static void transform_source(global floatv *to, global const floatv *from, int y0, int x0) {
     floatv rows[SIDE][SIDE];
     UNROLL for (int x = 0; x < SIDE; x++) {
         floatv v[SIDE];
         UNROLL for (int y = 0; y < SIDE; y++) {
-            const int is_inside = y0 + y >= 0 && y0 + y < SOURCE_H && x0 + x >= 0 && x0 + x < SOURCE_W;
+            const int at_y = y0 + y * STRIDE, at_x = x0 + x * STRIDE;
             v[y] = (floatv)0.0f;
-            if (is_inside)
-                v[y] = from[((y0 + y) * SOURCE_W + x0 + x) * TILE_VECTORS];
+            if (at_y >= 0 && at_y < SOURCE_H && at_x >= 0 && at_x < SOURCE_W)
+                v[y] = from[(at_y * SOURCE_W + at_x) * TILE_VECTORS];
         }
         TRANSFORM_SOURCE(v);
         UNROLL for (int y = 0; y < SIDE; y++) rows[y][x] = v[y];
@@ -198,16 +203,16 @@ WIDE_VECTORS kernel void conv_backward_data(global const float *x, global float 
         const int count = min(TUNE_PATCHES, PATCHES_H * PATCHES_W - first);
         const size_t tg = (size_t)t * GROUPS + g;
         global const floatv *source =
-            (global const floatv *)(x + tg * (SOURCES * SOURCE_H * SOURCE_W) * T + lane);
+            (global const floatv *)(x + tg * (SOURCES / PHASES * SOURCE_H * SOURCE_W) * T + lane);
         global floatv *result = (global floatv *)(y + tg * (RESULTS * RESULT_H * RESULT_W) * T + lane);
 
         for (int c = 0; c < SOURCES; c++) {
             for (int p = 0; p < count; p++) {
-                const int y0 = (first + p) / PATCHES_W * TUNE_PATCH - BEFORE;
-                const int x0 = (first + p) % PATCHES_W * TUNE_PATCH - BEFORE;
+                const int y0 = (first + p) / PATCHES_W * (TUNE_PATCH * STRIDE) + PHASE_Y(c) - BEFORE;
+                const int x0 = (first + p) % PATCHES_W * (TUNE_PATCH * STRIDE) + PHASE_X(c) - BEFORE;
                 for (int i = 0; i < TUNE_VECTORS; i++)
                     transform_source(v + (c * TUNE_PATCHES + p) * PATCH_STEP + i * STEP,
-                                     source + c * (SOURCE_H * SOURCE_W * TILE_VECTORS) + i, y0, x0);
+                                     source + c / PHASES * (SOURCE_H * SOURCE_W * TILE_VECTORS) + i, y0, x0);
             }
         }
         for (int block0 = 0; block0 < BLOCKS; block0 += TUNE_BLOCKS) {

@@ -1,5 +1,5 @@
-/* The gradient of filters of 3 x 3 or 5 x 5 with stride 1 by minimal filtering: dw += dy * x. Layout as in
- * conv_reference.cl.
+/* The gradient of filters by minimal filtering: dw += dy * x. Layout as in conv_reference.cl. Channels are
+ * those of all phases, see winograd.clh.
  *
  * As winograd.clh says, a patch of results is A' (U V) A, with U = G g G' of a filter and V = B' d B of a
  * patch of the source. What that does to the filter, turned around, is the gradient: with S = A dy A' of a
@@ -29,6 +29,8 @@
 #define H 8
 #define W 8
 #define K 4
+#define R 3
+#define STRIDE 1
 #define PADDING 1
 #define OUT_H 8
 #define OUT_W 8
@@ -46,7 +48,8 @@
 #define SLABS UP(BLOCKS, TUNE_BLOCKS)
 #define SLAB (TUNE_BLOCKS * TUNE_BLOCK)
 #define WIDTH (TUNE_VECTORS * TUNE_VECTOR)
-#define PANELS UP(C, WIDTH)
+#define CHANNELS (C * PHASES)
+#define PANELS UP(CHANNELS, WIDTH)
 #define PATCHES_W UP(OUT_W, TUNE_PATCH)
 #define PATCHES (UP(OUT_H, TUNE_PATCH) * PATCHES_W)
 #define TERMS (TUNE_PATCHES * T)
@@ -144,13 +147,15 @@ static void transform_slope(global float *to, global const floatv *from, int y0,
     }
 }
 
-/* V of a patch, a channel and a vector of images, in one row of points: from images in the lanes. */
+/* V of a patch, a phase of a channel and a vector of images, in one row of points: from images in the
+ * lanes. */
 static void transform_source(floatv v[SIDE], global const floatv *from, int y0, int x0, int row) {
     UNROLL for (int x = 0; x < SIDE; x++) {
         v[x] = (floatv)0.0f;
         UNROLL for (int y = 0; y < SIDE; y++) {
-            if (y0 + y >= 0 && y0 + y < H && x0 + x >= 0 && x0 + x < W)
-                v[x] = MAD((floatv)b_rows[row][y], from[((y0 + y) * W + x0 + x) * TILE_VECTORS], v[x]);
+            const int at_y = y0 + y * STRIDE, at_x = x0 + x * STRIDE;
+            if (at_y >= 0 && at_y < H && at_x >= 0 && at_x < W)
+                v[x] = MAD((floatv)b_rows[row][y], from[(at_y * W + at_x) * TILE_VECTORS], v[x]);
         }
     }
     TRANSFORM_SOURCE(v);
@@ -174,15 +179,17 @@ static void turn(floatv square[TUNE_VECTOR]) {
 #endif
 }
 
-/* The same of as many channels as a vector has lanes, so that these become the lanes. */
-static void transform_sources(global float *to, global const floatv *from, int channels, int y0, int x0,
+/* The same of as many channels as a vector has lanes, from this one on, so that these become the lanes. */
+static void transform_sources(global float *to, global const floatv *from, int channel, int y0, int x0,
                               int row) {
     floatv squares[SIDE][TUNE_VECTOR];
     for (int j = 0; j < TUNE_VECTOR; j++) {
         floatv v[SIDE];
         UNROLL for (int x = 0; x < SIDE; x++) v[x] = (floatv)0.0f;
-        if (j < channels)
-            transform_source(v, from + j * (H * W * TILE_VECTORS), y0, x0, row);
+        const int c = channel + j;
+        if (c < CHANNELS)
+            transform_source(v, from + c / PHASES * (H * W * TILE_VECTORS), y0 + PHASE_Y(c), x0 + PHASE_X(c),
+                             row);
         UNROLL for (int x = 0; x < SIDE; x++) squares[x][j] = v[x];
     }
     for (int x = 0; x < SIDE; x++) {
@@ -257,8 +264,8 @@ WIDE_VECTORS kernel void conv_backward_filter(global const float *dy, global con
                         transform_sources(v + r * (SIDE * V_POINT) +
                                               (c / WIDTH * TERMS + p * T + images * TUNE_VECTOR) * WIDTH +
                                               c % WIDTH,
-                                          x_tile + c * (H * W * TILE_VECTORS) + images, C - c, y0 - PADDING,
-                                          x0 - PADDING, row + r);
+                                          x_tile + images, c, y0 * STRIDE - PADDING, x0 * STRIDE - PADDING,
+                                          row + r);
                     }
                 }
             }
@@ -291,8 +298,9 @@ kernel void conv_winograd_gradient(global const float *scratch, global float *dw
         TRANSFORM_GRADIENT(rows[r]);
         UNROLL for (int s = 0; s < WINDOW; s++) {
             UNROLL for (int j = 0; j < TUNE_VECTOR; j++) {
-                if (c0 + j < C)
-                    dw[(((size_t)(g * K + k) * C + c0 + j) * WINDOW + r) * WINDOW + s] +=
+                const int c = c0 + j, y = r * STRIDE + PHASE_Y(c), x = s * STRIDE + PHASE_X(c);
+                if (c < CHANNELS && y < R && x < R)
+                    dw[(((size_t)(g * K + k) * C + c / PHASES) * R + y) * R + x] +=
                         ((const float *)&rows[r][s])[j];
             }
         }

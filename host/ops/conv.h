@@ -61,15 +61,18 @@ int conv_rows_fills(const struct target *target);
 /* Tiles in local memory, for GPUs: conv_tiled.cl. */
 extern const struct conv_technique conv_tiled;
 
-/* Minimal filtering, for windows of 3 x 3 or 5 x 5 and stride 1: conv_winograd.cl, and for backward
- * weight on CPUs conv_winograd_filter.cl. */
+/* Minimal filtering, for windows of 3 x 3 or 5 x 5, with a stride those of each phase:
+ * conv_winograd.cl, and for backward weight on CPUs conv_winograd_filter.cl. */
 extern const struct conv_technique conv_winograd, conv_winograd_filter;
 const struct conv_technique *conv_winograd_for(enum conv_pass pass);
 
-/* Whether there are patches of so many results along a side, 2 or 4; how long the side of their
- * source is; and which of them take fewer multiplications for results of that size. */
+/* Whether there are patches of so many results along a side, 2 or 4, and which ones there are, in
+ * words; how long the side of their source is; the channels of a group in all phases; and which
+ * patches take fewer multiplications for results of that size. */
 int conv_winograd_knows(const struct conv *conv, int patch);
+extern const char conv_winograd_patches[];
 int conv_winograd_side(const struct conv *conv, int patch);
+int conv_winograd_channels(const struct conv *conv);
 int conv_winograd_patch(const struct conv *conv, int height, int width);
 
 /* Whether that is to be taken by default: where it was measured to be faster. */

@@ -1,6 +1,5 @@
-/* The Winograd technique of convolutions, for windows of 3 x 3 or 5 x 5 and stride 1: what
- * conv_winograd.cl leaves open, what suits a device by default, and the kernels as they were tuned.
- */
+/* The Winograd technique of convolutions: what conv_winograd.cl leaves open, what suits a device by
+ * default, and the kernels as they were tuned. */
 #include "ops/conv.h"
 
 #include "base/numbers.h"
@@ -43,17 +42,30 @@ struct result {
 
 static struct result result_of(const struct conv *conv, enum conv_pass pass) {
     if (pass == CONV_PASS_FORWARD)
-        return (struct result){conv_k(conv), conv->out.h, conv->out.w, conv_c(conv)};
+        return (struct result){conv_k(conv), conv->out.h, conv->out.w,
+                               conv_winograd_channels(conv)};
     return (struct result){conv_c(conv), conv->in.h, conv->in.w, conv_k(conv)};
 }
 
+/* The side of a phase's window. */
+static int window_of(const struct conv *conv) {
+    return blocks(conv->size, conv->stride);
+}
+
+const char conv_winograd_patches[] =
+    "patches are of 2 x 2 results, or of 4 x 4 for windows of 3 x 3 in a phase";
+
 int conv_winograd_knows(const struct conv *conv, int patch) {
-    return conv->stride == 1 &&
-           ((conv->size == 3 && (patch == 2 || patch == 4)) || (conv->size == 5 && patch == 2));
+    int window = window_of(conv);
+    return (window == 3 && (patch == 2 || patch == 4)) || (window == 5 && patch == 2);
 }
 
 int conv_winograd_side(const struct conv *conv, int patch) {
-    return patch + conv->size - 1;
+    return patch + window_of(conv) - 1;
+}
+
+int conv_winograd_channels(const struct conv *conv) {
+    return conv_c(conv) * conv->stride * conv->stride;
 }
 
 static int is_known_patch(const struct candidate *c) {
@@ -62,7 +74,7 @@ static int is_known_patch(const struct candidate *c) {
 
 static int allows_patch(const struct conv *conv, int patch) {
     return conv_winograd_side(conv, patch) < COARSE_SIDE ||
-           (conv_c(conv) >= FINE_CHANNELS && conv_k(conv) >= FINE_CHANNELS);
+           (conv_winograd_channels(conv) >= FINE_CHANNELS && conv_k(conv) >= FINE_CHANNELS);
 }
 
 static int is_fine_enough(const struct candidate *c) {
@@ -111,7 +123,7 @@ static int fits_memory(const struct candidate *c) {
 }
 
 static const struct rule rules[] = {
-    {is_known_patch, "patches are of 2 x 2 results, or of 4 x 4 for windows of 3 x 3"},
+    {is_known_patch, conv_winograd_patches},
     {is_fine_enough, "of so few channels, patches of that size are rounded too coarsely"},
     {divides_tile, "so many images do not divide the tile"},
     {fits_registers, "the sums do not fit the registers"},
@@ -139,7 +151,8 @@ int conv_winograd_patch(const struct conv *conv, int height, int width) {
 static int open(struct choice *choice, const struct conv *conv, const struct target *target,
                 enum conv_pass pass) {
     int *d = choice->defaults, *most = choice->most, lanes = target_lanes(target);
-    if (pass == CONV_PASS_FILTER || !conv_winograd_knows(conv, 2))
+    if (pass == CONV_PASS_FILTER || !conv_winograd_knows(conv, 2) ||
+        (pass == CONV_PASS_DATA && conv->stride > 1))
         return 0;
     struct result result = result_of(conv, pass);
     struct candidate chosen = {.target = target, .problem = conv, .values = d};
@@ -209,6 +222,6 @@ const struct conv_technique *conv_winograd_for(enum conv_pass pass) {
 int conv_winograd_wins(const struct conv *conv, const struct target *target, enum conv_pass pass) {
     struct choice choice = {0};
     return target->technique == TECHNIQUE_AUTO && target_has_vectors(target) &&
-           conv_c(conv) >= WINNING_CHANNELS && conv_k(conv) >= WINNING_CHANNELS &&
+           conv_winograd_channels(conv) >= WINNING_CHANNELS && conv_k(conv) >= WINNING_CHANNELS &&
            conv_winograd_for(pass)->open(&choice, conv, target, pass);
 }

@@ -1,6 +1,5 @@
-/* The Winograd technique of backward weight, for windows of 3 x 3 or 5 x 5 and stride 1, on CPUs:
- * what conv_winograd_filter.cl leaves open, what suits a device by default, and the kernels as they
- * were tuned. */
+/* The Winograd technique of backward weight on CPUs: what conv_winograd_filter.cl leaves open, what
+ * suits a device by default, and the kernels as they were tuned. */
 #include "ops/conv.h"
 
 #include "base/numbers.h"
@@ -21,12 +20,6 @@ static const struct knob knobs[] = {
 };
 
 enum {
-    /* Work-items for each compute unit, so that none waits long for the last. */
-    WORKS_A_UNIT = 2,
-    /* Images, patches and rows of points at a time, multiplied: what is transformed of them is to
-     * be in the second cache still, and M, read and written each time, little beside it. Two rows
-     * read half as much of x and dy as one, again and again. */
-    TERMS = 128,
     /* Bytes of scratch memory. */
     SCRATCH_BYTES_MAX = 256 << 20,
 };
@@ -42,8 +35,15 @@ static struct parts parts_of(const struct conv *conv, const struct target *targe
     p.points = p.side * p.side;
     p.blocks = blocks(conv_k(conv), v[BLOCK]);
     p.slabs = blocks(p.blocks, v[BLOCKS]);
-    p.panels = blocks(conv_c(conv), p.width);
+    p.panels = blocks(conv_winograd_channels(conv), p.width);
     return p;
+}
+
+/* Floats of a work-item's place: what is transformed of dy and of x. */
+static size_t place_floats(const struct parts *p, const struct target *target, const int v[]) {
+    size_t rows = (size_t)(v[BLOCKS] * v[BLOCK]) + (size_t)p->panels * (size_t)p->width;
+    return (size_t)v[ROWS] * (size_t)p->side * rows * (size_t)v[PATCHES] *
+           (size_t)target->tiling.tile;
 }
 
 static int count_works(const struct conv *conv, const struct parts *p, const int v[]) {
@@ -54,10 +54,8 @@ static size_t scratch_bytes(const struct conv *conv, const struct target *target
     const struct parts p = parts_of(conv, target, v);
     size_t channels = (size_t)p.panels * (size_t)p.width;
     size_t sums = (size_t)conv->groups * (size_t)p.points * (size_t)(p.blocks * v[BLOCK]);
-    size_t points = (size_t)v[ROWS] * (size_t)p.side;
-    size_t place = points * ((size_t)(v[BLOCKS] * v[BLOCK]) + channels) * (size_t)v[PATCHES] *
-                   (size_t)target->tiling.tile;
-    return (sums * channels + (size_t)count_works(conv, &p, v) * place) * sizeof(float);
+    size_t places = (size_t)count_works(conv, &p, v) * place_floats(&p, target, v);
+    return (sums * channels + places) * sizeof(float);
 }
 
 static int is_known_patch(const struct candidate *c) {
@@ -83,7 +81,7 @@ static int fits_memory(const struct candidate *c) {
 }
 
 static const struct rule rules[] = {
-    {is_known_patch, "patches are of 2 x 2 results, or of 4 x 4 for windows of 3 x 3"},
+    {is_known_patch, conv_winograd_patches},
     {divides_points, "so many rows do not divide those of the points"},
     {fills_vectors, "a tile of images does not fill vectors"},
     {fits_registers, "the sums do not fit the registers"},
@@ -102,18 +100,28 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
         return 0;
     struct candidate chosen = {.target = target, .problem = conv, .values = d};
     choice->space = &space;
-    const int lanes = target_lanes(target), wanted = WORKS_A_UNIT * target->device.compute_units;
+    const int lanes = target_lanes(target), units = target->device.compute_units;
     d[PATCH] = conv_winograd_patch(conv, conv->out.h, conv->out.w);
     const int side = conv_winograd_side(conv, d[PATCH]);
     const int patches = blocks(conv->out.h, d[PATCH]) * blocks(conv->out.w, d[PATCH]);
-    d[ROWS] = side / 2 * conv->groups >= wanted ? 2 : 1;
-    d[PATCHES] = clamp(TERMS / d[ROWS] / target->tiling.tile, 1, patches);
+    /* A work for each compute unit: as many rows of points as leave these, for each of which x and
+     * dy are read again; and fewer filters where one row is too much, for which x is transformed
+     * again. */
+    d[ROWS] = side;
+    while (d[ROWS] > 1 && (side % d[ROWS] || side / d[ROWS] * conv->groups < units))
+        d[ROWS]--;
     /* 2, or 3 where channels are multiples of so many: then nothing is computed in vain. */
-    const int vectors = blocks(conv_c(conv), lanes);
+    const int vectors = blocks(conv_winograd_channels(conv), lanes);
     d[VECTORS] = vectors % 2 && vectors % 3 == 0 ? 3 : least(vectors, 2);
     d[BLOCK] = target_accumulators(target) / d[VECTORS];
     const int all = blocks(conv_k(conv), d[BLOCK]), works = side / d[ROWS] * conv->groups;
-    d[BLOCKS] = blocks(all, clamp(blocks(wanted, works), 1, all));
+    d[BLOCKS] = blocks(all, clamp(blocks(units, works), 1, all));
+    /* What is transformed is to be in the second cache still, the most of it; and M, read and
+     * written for each patches, little beside it. */
+    d[PATCHES] = 1;
+    const struct parts parts = parts_of(conv, target, d);
+    const size_t cache = 2 * target_cache(target, 2) / sizeof(float);
+    d[PATCHES] = clamp((int)(cache / place_floats(&parts, target, d)), 1, patches);
     most[PATCHES] = patches;
     most[VECTORS] = vectors;
     most[BLOCK] = conv_k(conv);

@@ -500,9 +500,38 @@ static const struct conv_case patched_cases[] = {
      .padding = 1,
      .groups = 1,
      .activation = ACTIVATION_RELU},
+    /* phases of 3 x 3, of which some have no last row or column; groups; a column that is not seen */
+    {.in = {4, 9, 12},
+     .batch = 17,
+     .tile = 16,
+     .filters = 6,
+     .size = 5,
+     .stride = 2,
+     .padding = 1,
+     .groups = 2,
+     .activation = ACTIVATION_LEAKY},
+    {.in = {3, 25, 31},
+     .batch = 17,
+     .tile = 16,
+     .filters = 33,
+     .size = 11,
+     .stride = 4,
+     .padding = 2,
+     .groups = 1,
+     .activation = ACTIVATION_RELU},
+    /* and of 5 x 5 */
+    {.in = {5, 13, 11},
+     .batch = 3,
+     .tile = 16,
+     .filters = 4,
+     .size = 9,
+     .stride = 2,
+     .padding = 3,
+     .groups = 1,
+     .activation = ACTIVATION_LINEAR},
 };
 
-enum { PATCHED_5_BY_5 = 4 };
+enum { PATCHED_5_BY_5 = 4, PHASES = 5, ALEXNETS_PHASES = 6, PHASES_5_BY_5 = 7 };
 
 static void check_patch(int i, int size, const struct conv_case *c) {
     char values[128];
@@ -515,8 +544,11 @@ START_TEST(conv_gives_the_same_by_patches_of_2_by_2) {
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
     check_patch(_i, 2, &patched_cases[0]);
     check_patch(_i, 2, &patched_cases[1]);
-    if (!test_is_small())
+    check_patch(_i, 2, &patched_cases[PHASES]);
+    if (!test_is_small()) {
         check_patch(_i, 2, &patched_cases[PATCHED_5_BY_5]);
+        check_patch(_i, 2, &patched_cases[PHASES_5_BY_5]);
+    }
 }
 END_TEST
 
@@ -525,8 +557,10 @@ START_TEST(conv_gives_the_same_by_patches_of_4_by_4) {
         SKIP_TEST(TEST_SLOW_TO_COMPILE);
     if (patches[_i].vector < 16 && test_is_small())
         SKIP_TEST(TEST_TOO_LARGE);
-    if (!test_is_small())
+    if (!test_is_small()) {
         check_patch(_i, 4, &patched_cases[2]);
+        check_patch(_i, 4, &patched_cases[ALEXNETS_PHASES]);
+    }
     check_patch(_i, 4, &patched_cases[3]);
 }
 END_TEST
@@ -558,6 +592,9 @@ START_TEST(conv_backward_filter_gives_the_same_by_patches) {
         return;
     check_filter_patch(_i, 4, &patched_cases[1 + _i % 3]);
     check_filter_patch(_i, 2, &patched_cases[PATCHED_5_BY_5]);
+    check_filter_patch(_i, _i % 2 ? 4 : 2, &patched_cases[PHASES]);
+    check_filter_patch(_i, _i % 2 ? 2 : 4, &patched_cases[ALEXNETS_PHASES]);
+    check_filter_patch(_i, 2, &patched_cases[PHASES_5_BY_5]);
 }
 END_TEST
 
@@ -570,16 +607,19 @@ static struct conv conv_of(int c, int k, int size, int stride) {
                          .groups = 1};
 }
 
-START_TEST(conv_by_patches_is_for_windows_of_3_by_3_and_5_by_5_of_stride_1) {
+START_TEST(conv_by_patches_is_for_windows_whose_phases_are_of_3_by_3_and_5_by_5) {
     const struct target target = {.tiling = tiling_for_batch(128),
                                   .device = {.is_cpu = 1, .vector_width = 16, .compute_units = 2}};
-    const struct conv good[] = {conv_of(64, 64, 3, 1), conv_of(64, 64, 5, 1)},
-                      others[] = {conv_of(64, 64, 3, 2), conv_of(64, 64, 2, 1)};
+    const struct conv good[] = {conv_of(64, 64, 3, 1), conv_of(64, 64, 5, 1), conv_of(3, 64, 11, 4),
+                                conv_of(8, 64, 9, 2)},
+                      others[] = {conv_of(64, 64, 3, 2), conv_of(64, 64, 2, 1),
+                                  conv_of(64, 64, 7, 2), conv_of(64, 64, 1, 1)};
     for (enum conv_pass pass = 0; pass < CONV_PASSES; pass++) {
         struct choice choice = {0};
         const struct conv_technique *winograd = conv_winograd_for(pass);
-        for (int i = 0; i < 2; i++) {
-            ck_assert(winograd->open(&choice, &good[i], &target, pass));
+        for (int i = 0; i < 4; i++) {
+            int is_possible = pass != CONV_PASS_DATA || good[i].stride == 1;
+            ck_assert_int_eq(winograd->open(&choice, &good[i], &target, pass), is_possible);
             ck_assert(!winograd->open(&choice, &others[i], &target, pass));
         }
     }
@@ -591,7 +631,11 @@ START_TEST(conv_by_patches_is_taken_where_it_wins) {
     struct target target = {.tiling = tiling_for_batch(128),
                             .device = {.is_cpu = 1, .vector_width = 16, .compute_units = 2}};
     const struct conv many = conv_of(256, 384, 3, 1), few = conv_of(3, 384, 3, 1);
+    const struct conv phases = conv_of(3, 96, 11, 4);
     ck_assert_str_eq(conv_specs(&many, &target, 1).specs[CONV_FORWARD].file, "conv_winograd.cl");
+    ck_assert_str_eq(conv_specs(&phases, &target, 1).specs[CONV_FORWARD].file, "conv_winograd.cl");
+    ck_assert_str_eq(conv_specs(&phases, &target, 1).specs[CONV_BACKWARD_DATA].file,
+                     "conv_vector.cl");
     ck_assert_str_eq(conv_specs(&many, &target, 1).specs[CONV_BACKWARD_DATA].file,
                      "conv_winograd.cl");
     ck_assert_str_eq(conv_specs(&many, &target, 1).specs[CONV_BACKWARD_FILTER].file,
@@ -797,7 +841,7 @@ int main(void) {
     tcase_add_loop_test(tests, conv_backward_filter_gives_the_same_by_patches, 0, FILTER_PATCHES);
     tcase_add_loop_test(tests, conv_gives_the_same_by_patches_of_2_by_2, 0, PATCHES);
     tcase_add_loop_test(tests, conv_gives_the_same_by_patches_of_4_by_4, 0, PATCHES);
-    tcase_add_test(tests, conv_by_patches_is_for_windows_of_3_by_3_and_5_by_5_of_stride_1);
+    tcase_add_test(tests, conv_by_patches_is_for_windows_whose_phases_are_of_3_by_3_and_5_by_5);
     tcase_add_test(tests, conv_by_patches_is_taken_where_it_wins);
     tcase_add_test(tests,
                    conv_by_patches_of_6_by_6_sources_has_slack_at_the_corners_of_pictures_alone);
