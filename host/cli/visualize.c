@@ -242,7 +242,7 @@ done:
 /* ---- the command ---- */
 
 static int visualize(const struct job *job, const struct flags *flags, struct device *device) {
-    struct replica_options options = {.truth_kind = TRUTH_LABELS};
+    struct replica_options options = {.truth_kind = TRUTH_LABELS, .is_apart = 1};
     struct replica *replica;
     TRY(replica_create(&replica, job->net, device, &options));
     int rc = job_load_weights(job, replica, flags->weights, NULL, 0);

@@ -1,6 +1,7 @@
 /* Local response normalisation across channels: kernels_cl/lrn_reference.cl has the formula. */
+#include "layers/lrn.h"
+
 #include "base/error.h"
-#include "layers/layer.h"
 #include "layers/registry.h"
 
 struct lrn {
@@ -30,12 +31,34 @@ static int infer(struct layer *layer) {
     return 0;
 }
 
+struct reference_lrn lrn_problem(const struct layer *layer, int n) {
+    const struct lrn *lrn = layer->description;
+    return (struct reference_lrn){.n = n,
+                                  .shape = layer->inputs[0],
+                                  .size = lrn->size,
+                                  .k = lrn->k,
+                                  .alpha = lrn->alpha,
+                                  .beta = lrn->beta};
+}
+
+void lrn_define(struct kernel_spec *spec, const struct layer *layer, const struct target *target) {
+    const struct lrn *lrn = layer->description;
+    struct shape shape = layer->inputs[0];
+    layer_define_tiling(spec, target);
+    kernel_define(spec, "C", shape.c);
+    kernel_define(spec, "PIXELS", (long)shape.h * shape.w);
+    kernel_define(spec, "SIZE", lrn->size);
+    kernel_define_float(spec, "KAPPA", lrn->k);
+    kernel_define_float(spec, "ALPHA", lrn->alpha);
+    kernel_define_float(spec, "BETA", lrn->beta);
+    kernel_define(spec, "BETA_IS_3_4", lrn->beta == 0.75);
+}
+
 enum { FORWARD, BACKWARD };
 
 static void kernels(const struct layer *layer, const struct target *target, int needs_dx,
                     enum truth truth_kind, struct layer_kernels *out) {
     (void)truth_kind;
-    const struct lrn *lrn = layer->description;
     struct shape shape = layer->inputs[0];
     size_t pixels = (size_t)shape.h * (size_t)shape.w, tiles = (size_t)target->tiling.tiles;
     static const char *const functions[] = {"lrn_forward", "lrn_backward"};
@@ -54,14 +77,7 @@ static void kernels(const struct layer *layer, const struct target *target, int 
                 spec.local[0] = spec.local[1] = spec.local[2] = 1;
             kernel_define(&spec, "TUNE_SPAN", (long)span);
         }
-        layer_define_tiling(&spec, target);
-        kernel_define(&spec, "C", shape.c);
-        kernel_define(&spec, "PIXELS", (long)pixels);
-        kernel_define(&spec, "SIZE", lrn->size);
-        kernel_define_float(&spec, "KAPPA", lrn->k);
-        kernel_define_float(&spec, "ALPHA", lrn->alpha);
-        kernel_define_float(&spec, "BETA", lrn->beta);
-        kernel_define(&spec, "BETA_IS_3_4", lrn->beta == 0.75);
+        lrn_define(&spec, layer, target);
         kernel_work(&spec, passes[i], 0, (i == FORWARD ? 2 : 3) * layer_bytes(target, shape));
         out->specs[i] = spec;
     }
@@ -78,16 +94,10 @@ static int backward(const struct layer_run *run) {
 }
 
 static struct element reference(const struct layer_values *values, struct result_index i) {
-    const struct lrn *lrn = values->layer->description;
-    struct reference_lrn shape = {.n = values->y.tiling.batch,
-                                  .shape = values->layer->inputs[0],
-                                  .size = lrn->size,
-                                  .k = lrn->k,
-                                  .alpha = lrn->alpha,
-                                  .beta = lrn->beta};
+    struct reference_lrn lrn = lrn_problem(values->layer, values->y.tiling.batch);
     return i.result == RESULT_OUTPUT
-               ? element_lrn_forward(&shape, &values->x[0], i.n, i.at)
-               : element_lrn_backward(&shape, &values->x[0], &values->dy, i.n, i.at);
+               ? element_lrn_forward(&lrn, &values->x[0], i.n, i.at)
+               : element_lrn_backward(&lrn, &values->x[0], &values->dy, i.n, i.at);
 }
 
 const struct layer_type layer_lrn = {

@@ -1,7 +1,8 @@
 /* Max-pooling, overlapping where size > stride. Darknet's geometry: padding is a total, of which
  * half, rounded down, lies before the first pixel. */
+#include "layers/maxpool.h"
+
 #include "base/error.h"
-#include "layers/layer.h"
 #include "layers/registry.h"
 
 struct maxpool {
@@ -34,6 +35,17 @@ static int infer(struct layer *layer) {
     TRY(layer_infer_pool(layer, size_of(pool), pool->stride, padding_of(pool)));
     layer->plan.keep_bytes = (size_t)shape_elements(layer->plan.output) * sizeof(uint16_t);
     return 0;
+}
+
+struct reference_pool maxpool_problem(const struct layer *layer, int n) {
+    const struct maxpool *pool = layer->description;
+    return (struct reference_pool){.n = n,
+                                   .in = layer->inputs[0],
+                                   .out = layer->plan.output,
+                                   .size_h = size_of(pool),
+                                   .size_w = size_of(pool),
+                                   .stride = pool->stride,
+                                   .before = padding_of(pool) / 2};
 }
 
 enum { FORWARD, BACKWARD };
@@ -75,17 +87,10 @@ static int backward(const struct layer_run *run) {
 }
 
 static struct element reference(const struct layer_values *values, struct result_index i) {
-    const struct maxpool *pool = values->layer->description;
-    struct reference_pool shape = {.n = values->y.tiling.batch,
-                                   .in = values->layer->inputs[0],
-                                   .out = values->layer->plan.output,
-                                   .size_h = size_of(pool),
-                                   .size_w = size_of(pool),
-                                   .stride = pool->stride,
-                                   .before = padding_of(pool) / 2};
+    struct reference_pool pool = maxpool_problem(values->layer, values->y.tiling.batch);
     return i.result == RESULT_OUTPUT
-               ? element_maxpool_forward(&shape, &values->x[0], i.n, i.at)
-               : element_maxpool_backward(&shape, &values->x[0], &values->dy, i.n, i.at);
+               ? element_maxpool_forward(&pool, &values->x[0], i.n, i.at)
+               : element_maxpool_backward(&pool, &values->x[0], &values->dy, i.n, i.at);
 }
 
 static const char *const aliases[] = {"max", NULL};

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "layers/trust.h"
 #include "net/memory_plan.h"
+#include "net/net_fusion.h"
 #include "net/net_part.h"
 #include "net/parameter_layout.h"
 #include "ops/limits.h"
@@ -111,13 +112,22 @@ static int add_update(struct kernel_list *list, const struct net *net,
                     6 * sizeof(float) * (double)floats);
 }
 
-/* What a replica compiles; of a back, what comes from other devices has a gradient, too. */
-static int add_replica(struct kernel_list *list, const struct net *net, const struct target *target,
-                       int is_back) {
+static int add_net(struct kernel_list *list, const struct net *net, const struct target *target,
+                   int is_back) {
     TRY(add_layers(list, net, target, is_back));
     TRY(add_sums(list, net, target, is_back));
     TRY(add_input(list, net, target));
     return add_update(list, net, target);
+}
+
+/* What a replica compiles; of a back, what comes from other devices has a gradient, too. */
+static int add_replica(struct kernel_list *list, const struct net *net, const struct target *target,
+                       int is_back) {
+    struct net *fused;
+    TRY(net_fuse(&fused, net, target));
+    int rc = add_net(list, fused ? fused : net, target, is_back);
+    net_free(fused);
+    return rc;
 }
 
 static int add_front(struct kernel_list *list, const struct net *net, const struct target *target) {

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "net/memory_plan.h"
+#include "net/net_fusion.h"
 #include "net/net_part.h"
 #include "net/parameter_layout.h"
 #include "net/staging.h"
@@ -114,10 +115,22 @@ static int add_staging(struct tally *tally) {
     return add(tally, staging, bytes.mean, "the mean");
 }
 
+static int add_all(struct tally *tally) {
+    size_t padded = (size_t)tally->target.tiling.tiles * (size_t)tally->target.tiling.tile;
+    uint64_t *results = &tally->needs->results;
+    TRY(add_parameters(tally));
+    TRY(add_activations(tally));
+    TRY(add_scratch(tally));
+    TRY(add_staging(tally));
+    TRY(add(tally, results, padded * sizeof(float), "the losses"));
+    return add(tally, results, padded * sizeof(int32_t), "the ranks");
+}
+
 /* Adds what a replica of the net takes. */
 static int add_replica(struct memory_needs *out, const struct net *net,
                        const struct device_info *device, const struct memory_needs_options *options,
                        int is_back) {
+    struct net *fused;
     struct tally tally = {
         .needs = out,
         .net = net,
@@ -129,13 +142,12 @@ static int add_replica(struct memory_needs *out, const struct net *net,
         .piece_max = memory_plan_piece_max(device, options->allocation_limit),
         .is_back = is_back,
     };
-    TRY(add_parameters(&tally));
-    TRY(add_activations(&tally));
-    TRY(add_scratch(&tally));
-    TRY(add_staging(&tally));
-    size_t padded = (size_t)tally.target.tiling.tiles * (size_t)tally.target.tiling.tile;
-    TRY(add(&tally, &out->results, padded * sizeof(float), "the losses"));
-    return add(&tally, &out->results, padded * sizeof(int32_t), "the ranks");
+    TRY(net_fuse(&fused, net, &tally.target));
+    if (fused)
+        tally.net = fused;
+    int rc = add_all(&tally);
+    net_free(fused);
+    return rc;
 }
 
 static int add_front(struct memory_needs *out, const struct net *net,

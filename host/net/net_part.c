@@ -3,10 +3,10 @@
 #include "base/error.h"
 #include "layers/part.h"
 #include "layers/registry.h"
+#include "net/net_derive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- whether, and where, a net can be cut ---- */
 
@@ -69,82 +69,39 @@ int net_part_check(const struct net *net, int ranks) {
 
 /* An empty part, with room for as many nodes as any has. */
 static int begin(struct net_part *part, const struct net *whole) {
-    *part = (struct net_part){.net = malloc(sizeof *part->net)};
-    if (!part->net)
-        return error_no_memory("a part of the net", sizeof *part->net);
-    *part->net = *whole;
-    part->net->count = 0;
-    part->net->parameter_count = 0;
-    part->net->parameter_elements = 0;
-    part->net->macs = 0;
-    part->net->nodes = calloc(3 * (size_t)whole->count, sizeof *part->net->nodes);
+    *part = (struct net_part){0};
+    TRY(net_derive(&part->net, whole, 3 * whole->count));
     part->parameters = calloc((size_t)whole->parameter_count + 1, sizeof *part->parameters);
-    return part->net->nodes && part->parameters
-               ? 0
-               : error_no_memory("a part of the net",
-                                 3 * (size_t)whole->count * sizeof *part->net->nodes);
+    return part->parameters ? 0 : error_no_memory("a part of the net", sizeof *part->parameters);
 }
 
-/* Adds a layer that stands for `source`, of that type, description and input. What the net owns is
- * copied; its plan is the caller's to make. */
-static int add_node(struct net *net, struct node **out, const struct node *source,
-                    const struct layer_type *type, const void *description, const char *suffix) {
-    struct node *node = &net->nodes[net->count];
-    size_t length = strlen(source->name) + strlen(suffix) + 1;
-    *node = (struct node){.layer.type = type, .index = source->index, .section = source->section};
-    node->name = malloc(length);
-    node->description = malloc(type->description_size);
-    net->count++;
-    if (!node->name || !node->description)
-        return error_no_memory("a layer", length + type->description_size);
-    (void)snprintf(node->name, length, "%s%s", source->name, suffix);
-    memcpy(node->description, description, type->description_size);
-    node->layer.name = node->name;
-    node->layer.description = node->description;
-    *out = node;
-    return 0;
-}
-
-static struct shape output_of(const struct net *net, int i) {
-    return i == NET_INPUT ? net->input : net->nodes[i].layer.plan.output;
-}
-
-static void connect(struct net *net, struct node *node, int k, int input, int needs_dx) {
-    node->inputs[k] = input;
-    node->needs_dx[k] = needs_dx;
-    node->layer.inputs[k] = output_of(net, input);
-}
-
-/* Makes the last node's plan, and adds what it says to the net; of each of its parameters this part
- * has the rows from `first` on, of all rows where the source has as many. */
-static int complete(struct net_part *part, const struct node *source, int first) {
-    struct net *net = part->net;
-    struct node *node = &net->nodes[net->count - 1];
-    struct layer_plan *plan = &node->layer.plan;
-    node->parameter_first = net->parameter_count;
-    TRY(node->layer.type->infer(&node->layer));
+/* Says where the last node's parameters lie in the whole net: of each this part has the rows from
+ * `first` on, of all rows where the source has as many. */
+static void place_parameters(struct net_part *part, const struct node *source, int first) {
+    const struct node *node = &part->net->nodes[part->net->count - 1];
+    const struct layer_plan *plan = &node->layer.plan;
     for (int p = 0; p < plan->parameter_count; p++) {
         int64_t elements = parameter_elements(&plan->parameters[p]);
-        part->parameters[net->parameter_count++] = (struct parameter_part){
+        part->parameters[node->parameter_first + p] = (struct parameter_part){
             .whole = source->parameter_first + p,
             .first = elements / plan->parameters[p].sizes[0] * first,
             .count = elements,
         };
-        net->parameter_elements += elements;
     }
-    net->macs += plan->macs;
+}
+
+/* Makes the last node's plan; its parameters are as place_parameters says. */
+static int complete(struct net_part *part, const struct node *source, int first) {
+    TRY(net_derive_complete(part->net));
+    place_parameters(part, source, first);
     return 0;
 }
 
 /* Adds a node as it is; `where` gives the part's index for one of the whole net. */
 static int add_whole(struct net_part *part, const struct node *source, const int *where) {
-    struct node *node;
-    TRY(add_node(part->net, &node, source, source->layer.type, source->description, ""));
-    for (int k = 0; k < source->layer.type->input_count; k++)
-        connect(part->net, node, k,
-                source->inputs[k] == NET_INPUT ? NET_INPUT : where[source->inputs[k]],
-                source->needs_dx[k]);
-    return complete(part, source, 0);
+    TRY(net_derive_copy(part->net, source, where));
+    place_parameters(part, source, 0);
+    return 0;
 }
 
 int net_part_front(struct net_part *out, const struct net *whole) {
@@ -175,15 +132,15 @@ static int add_rows(struct net_part *part, const struct node *source, int input,
     (void)snprintf(rows, sizeof rows, "%d", end - first);
 
     struct node *node;
-    TRY(add_node(net, &node, source, &layer_fanout, "", ".fanout"));
-    connect(net, node, 0, input, 1);
+    TRY(net_derive_add(net, &node, source, &layer_fanout, "", ".fanout"));
+    net_derive_connect(net, node, 0, input, 1);
     TRY(complete(part, source, 0));
-    TRY(add_node(net, &node, source, type, source->description, ""));
+    TRY(net_derive_add(net, &node, source, type, source->description, ""));
     TRY(option_set(node->description, options_find(type->options, "output"), rows));
-    connect(net, node, 0, net->count - 2, 1);
+    net_derive_connect(net, node, 0, net->count - 2, 1);
     TRY(complete(part, source, first));
-    TRY(add_node(net, &node, source, &layer_gather, &gather, ".gather"));
-    connect(net, node, 0, net->count - 2, 1);
+    TRY(net_derive_add(net, &node, source, &layer_gather, &gather, ".gather"));
+    net_derive_connect(net, node, 0, net->count - 2, 1);
     return complete(part, source, 0);
 }
 

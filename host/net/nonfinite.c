@@ -43,11 +43,12 @@ static int find_in_output(void *context, int layer, struct shape shape, const fl
     struct search *search = context;
     if (all_finite(values, replica_count(search->replica) * shape_elements(shape)))
         return 0;
+    const struct node *nodes = replica_running_net(search->replica)->nodes;
     if (layer == NET_INPUT)
         (void)snprintf(search->text, search->size, "the data");
     else
-        (void)snprintf(search->text, search->size, "the output of layer %d (%s)", layer,
-                       replica_net(search->replica)->nodes[layer].layer.name);
+        (void)snprintf(search->text, search->size, "the output of layer %d (%s)",
+                       nodes[layer].index, nodes[layer].layer.name);
     return 1;
 }
 

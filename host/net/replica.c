@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "layers/trust.h"
 #include "net/memory_plan.h"
+#include "net/net_fusion.h"
 #include "net/parameters.h"
 #include "ops/net_kernels.h"
 
@@ -21,7 +22,8 @@ struct node_state {
 };
 
 struct replica {
-    const struct net *net;
+    const struct net *made_of, *net; /* the latter as it runs */
+    struct net *fused;               /* owned; what `net` is, unless that is what it was made of */
     struct device *device;
     struct replica_options options;
     struct target target;
@@ -198,7 +200,7 @@ int replica_create(struct replica **out, const struct net *net, struct device *d
     struct replica *replica = calloc(1, sizeof *replica);
     if (!replica)
         return error_no_memory("a replica", sizeof *replica);
-    replica->net = net;
+    replica->made_of = replica->net = net;
     replica->device = device;
     replica->options = *options;
     int micro_batch = options->micro_batch ? options->micro_batch : net_micro_batch(net);
@@ -206,9 +208,13 @@ int replica_create(struct replica **out, const struct net *net, struct device *d
                                       .technique = options->technique,
                                       .device = *device_info(device),
                                       .tunings = device_tunings(device)};
-    int rc =
-        parameters_create(&replica->parameters, net, device, &replica->target, options->is_training,
-                          allocation_max(replica), options->bucket_bytes);
+    int rc = options->is_apart ? 0 : net_fuse(&replica->fused, net, &replica->target);
+    if (replica->fused)
+        replica->net = replica->fused;
+    if (rc == 0)
+        rc =
+            parameters_create(&replica->parameters, replica->net, device, &replica->target,
+                              options->is_training, allocation_max(replica), options->bucket_bytes);
     if (rc == 0)
         rc = build(replica, micro_batch);
     if (rc == 0)
@@ -267,6 +273,7 @@ void replica_free(struct replica *replica) {
     tear_down(replica);
     staging_free(replica->staging);
     parameters_free(replica->parameters);
+    net_free(replica->fused);
     free(replica);
 }
 
@@ -278,6 +285,10 @@ int replica_resize(struct replica *replica, int micro_batch) {
 }
 
 const struct net *replica_net(const struct replica *replica) {
+    return replica->made_of;
+}
+
+const struct net *replica_running_net(const struct replica *replica) {
     return replica->net;
 }
 
@@ -631,9 +642,13 @@ static int read_activation(struct replica *replica, struct buffer *buffer, struc
     return rc;
 }
 
-int replica_read_output(struct replica *replica, int i, float *values) {
+static int read_output(struct replica *replica, int i, float *values) {
     return read_activation(replica, replica->nodes[i].output,
                            replica->net->nodes[i].layer.plan.output, values);
+}
+
+int replica_read_output(struct replica *replica, float *values) {
+    return read_output(replica, replica->net->count - 1, values);
 }
 
 int replica_read_input_gradient(struct replica *replica, float *values) {
@@ -659,7 +674,7 @@ static int visit_all(struct replica *replica, replica_visitor *visit, void *cont
     int rc = visit(context, NET_INPUT, net->input, values);
     for (int i = 0; rc == 0 && i < net->count; i++) {
         TRY(forward_layer(replica, i));
-        TRY(replica_read_output(replica, i, values));
+        TRY(read_output(replica, i, values));
         rc = visit(context, i, net->nodes[i].layer.plan.output, values);
     }
     return rc;

@@ -28,6 +28,7 @@ struct replica_options {
     int micro_batch;         /* the most samples of a pass; 0: the net's */
     size_t bucket_bytes;     /* of gradients that leave at once; 0: as much as lies in one piece */
     size_t allocation_limit; /* lowers the device's largest allocation; 0: as the device says */
+    int is_apart;            /* no layers are computed together: each has an output to look at */
     struct layer_others others; /* for a part of a net: net/net_part.h */
     struct replica_store store; /* zeroed: it keeps its parameters itself */
 };
@@ -47,7 +48,10 @@ int replica_create(struct replica **out, const struct net *net, struct device *d
 
 void replica_free(struct replica *replica);
 
+/* The net that it was made of; and as it runs (net/net_fusion.h): functions that take the index of
+ * a layer, or tell it, count in that. */
 const struct net *replica_net(const struct replica *replica);
+const struct net *replica_running_net(const struct replica *replica);
 struct device *replica_device(const struct replica *replica);
 
 /* The most samples of a pass. */
@@ -128,10 +132,9 @@ int replica_update(struct replica *replica, const struct update *update);
 /* Waits, and gives a hash of all parameters, and of their velocity if it trains. */
 int replica_digest(struct replica *replica, uint64_t *digest);
 
-/* The output of layer i after a forward pass in which nothing overwrote it, or the gradient of the
- * data after a backward pass: [count][C][H][W], for the samples of the last pass. An output is only
- * there while the memory plan keeps it: that of the last layer is. */
-int replica_read_output(struct replica *replica, int i, float *values);
+/* The output of the last layer after a forward pass, or the gradient of the data after a backward
+ * pass: [count][C][H][W], for the samples of the last pass. */
+int replica_read_output(struct replica *replica, float *values);
 int replica_read_input_gradient(struct replica *replica, float *values);
 
 /* For benchmarks: the k-th kernel of layer i (0..LAYER_KERNELS_MAX-1), and its specification; NULL

@@ -35,6 +35,11 @@ enum {
     WINNING_CHANNELS = 48,
 };
 
+/* The passes that are open: the source of forward alone may have phases. */
+static int is_open(const struct conv *conv, enum conv_pass pass) {
+    return pass == CONV_PASS_FORWARD || (pass == CONV_PASS_DATA && conv->stride == 1);
+}
+
 /* What a pass computes, and from what. */
 struct result {
     int channels, height, width, sources;
@@ -114,6 +119,8 @@ static int fits_memory(const struct candidate *c) {
     const struct conv *conv = c->problem;
     int64_t most = (int64_t)target_scratch(c->target, WORK_BYTES_MAX);
     for (int pass = CONV_PASS_FORWARD; pass <= CONV_PASS_DATA; pass++) {
+        if (!is_open(conv, (enum conv_pass)pass))
+            continue;
         struct result result = result_of(conv, (enum conv_pass)pass);
         struct scratch scratch = scratch_of(conv, &result, c->target, c->values);
         if (scratch.slots * scratch.place * (int64_t)sizeof(float) > most)
@@ -151,8 +158,7 @@ int conv_winograd_patch(const struct conv *conv, int height, int width) {
 static int open(struct choice *choice, const struct conv *conv, const struct target *target,
                 enum conv_pass pass) {
     int *d = choice->defaults, *most = choice->most, lanes = target_lanes(target);
-    if (pass == CONV_PASS_FILTER || !conv_winograd_knows(conv, 2) ||
-        (pass == CONV_PASS_DATA && conv->stride > 1))
+    if (!is_open(conv, pass) || !conv_winograd_knows(conv, 2))
         return 0;
     struct result result = result_of(conv, pass);
     struct candidate chosen = {.target = target, .problem = conv, .values = d};

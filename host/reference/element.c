@@ -215,19 +215,40 @@ struct element element_lrn_forward(const struct reference_lrn *lrn, const struct
     return element_of(y, lrn_units(lrn), y);
 }
 
+/* The derivative of output i by input j, both of them elements at one pixel; own: i is j. */
+static double lrn_own(const struct reference_lrn *lrn, const struct tensor *x, int n, int64_t i) {
+    int64_t pixels = (int64_t)lrn->shape.h * lrn->shape.w;
+    return pow(lrn_scale(lrn, x, n, (int)(i / pixels), i % pixels), -lrn->beta);
+}
+
+static double lrn_other(const struct reference_lrn *lrn, const struct tensor *x, int n, int64_t i,
+                        int64_t j) {
+    int64_t pixels = (int64_t)lrn->shape.h * lrn->shape.w;
+    double scale = lrn_scale(lrn, x, n, (int)(i / pixels), i % pixels);
+    return -2 * lrn->alpha * lrn->beta * tensor_at(x, n, j) * pow(scale, -lrn->beta - 1) *
+           tensor_at(x, n, i);
+}
+
+/* The channels whose windows hold a channel: from first to last. */
+struct channels {
+    int first, last;
+};
+
+static struct channels lrn_channels(const struct reference_lrn *lrn, int channel) {
+    return (struct channels){most(0, channel - lrn->size / 2),
+                             least(lrn->shape.c - 1, channel + lrn->size / 2)};
+}
+
 struct element element_lrn_backward(const struct reference_lrn *lrn, const struct tensor *x,
                                     const struct tensor *dy, int n, int64_t at) {
     int64_t pixels = (int64_t)lrn->shape.h * lrn->shape.w;
-    int channel = (int)(at / pixels);
-    int64_t pixel = at % pixels;
-    double own = tensor_at(dy, n, at) * pow(lrn_scale(lrn, x, n, channel, pixel), -lrn->beta);
+    struct channels near = lrn_channels(lrn, (int)(at / pixels));
+    double own = tensor_at(dy, n, at) * lrn_own(lrn, x, n, at);
     double sum = own, size = fabs(own);
-    for (int c = most(0, channel - lrn->size / 2);
-         c <= least(lrn->shape.c - 1, channel + lrn->size / 2); c++) {
-        double power = pow(lrn_scale(lrn, x, n, c, pixel), -lrn->beta - 1);
-        double term = 2 * lrn->alpha * lrn->beta * tensor_at(x, n, at) * power *
-                      tensor_at(x, n, c * pixels + pixel) * tensor_at(dy, n, c * pixels + pixel);
-        sum -= term;
+    for (int c = near.first; c <= near.last; c++) {
+        int64_t i = c * pixels + at % pixels;
+        double term = tensor_at(dy, n, i) * lrn_other(lrn, x, n, i, at);
+        sum += term;
         size += fabs(term);
     }
     return element_of(sum, lrn_units(lrn), size);
@@ -294,6 +315,93 @@ struct element element_maxpool_backward(const struct reference_pool *pool, const
         }
     }
     return sum_element(&sum);
+}
+
+/* ---- both ---- */
+
+struct element element_lrn_maxpool_forward(const struct reference_lrn *lrn,
+                                           const struct reference_pool *pool,
+                                           const struct tensor *x, int n, int64_t at) {
+    struct place out = place_of(pool->out, at);
+    struct window window = window_of(pool, out.h, out.w);
+    struct element best = {.value = -INFINITY};
+    for (int h = window.h0; h < window.h1; h++) {
+        for (int w = window.w0; w < window.w1; w++) {
+            struct element one = element_lrn_forward(lrn, x, n, index_of(pool->in, out.c, h, w));
+            if (one.value > best.value)
+                best = one;
+        }
+    }
+    return best;
+}
+
+/* Whether a window chooses the element `at`: 1, 0, or -1: it may. */
+static int is_chosen(const struct reference_lrn *lrn, const struct reference_pool *pool,
+                     const struct tensor *x, int n, int64_t at, const struct window *window) {
+    struct element own = element_lrn_forward(lrn, x, n, at);
+    struct place in = place_of(pool->in, at);
+    int chosen = 1;
+    for (int h = window->h0; h < window->h1; h++) {
+        for (int w = window->w0; w < window->w1; w++) {
+            int64_t i = index_of(pool->in, in.c, h, w);
+            struct element other = element_lrn_forward(lrn, x, n, i);
+            double margin = own.tolerance + other.tolerance;
+            if (i == at || other.value < own.value - margin)
+                continue;
+            if (other.value > own.value + margin)
+                return 0;
+            chosen = -1;
+        }
+    }
+    return chosen;
+}
+
+/* The gradient of an element of what is pooled, and what else it may be. */
+struct slope {
+    double value, doubt;
+};
+
+static struct slope pooled_slope(const struct reference_lrn *lrn, const struct reference_pool *pool,
+                                 const struct tensor *x, const struct tensor *dy, int n,
+                                 int64_t at) {
+    struct place in = place_of(pool->in, at);
+    struct window near = outputs_near(pool, in);
+    struct slope slope = {0};
+    for (int oy = near.h0; oy < near.h1; oy++) {
+        for (int ox = near.w0; ox < near.w1; ox++) {
+            struct window window = window_of(pool, oy, ox);
+            if (!window_has(&window, in.h, in.w))
+                continue;
+            double term = tensor_at(dy, n, index_of(pool->out, in.c, oy, ox));
+            int chosen = is_chosen(lrn, pool, x, n, at, &window);
+            slope.value += chosen > 0 ? term : 0;
+            slope.doubt += chosen < 0 ? fabs(term) : 0;
+        }
+    }
+    return slope;
+}
+
+struct element element_lrn_maxpool_backward(const struct reference_lrn *lrn,
+                                            const struct reference_pool *pool,
+                                            const struct tensor *x, const struct tensor *dy, int n,
+                                            int64_t at) {
+    int64_t pixels = (int64_t)lrn->shape.h * lrn->shape.w;
+    struct channels near = lrn_channels(lrn, (int)(at / pixels));
+    struct slope own = pooled_slope(lrn, pool, x, dy, n, at);
+    double factor = lrn_own(lrn, x, n, at);
+    double sum = own.value * factor, size = fabs(sum), doubt = own.doubt * factor;
+    for (int c = near.first; c <= near.last; c++) {
+        int64_t i = c * pixels + at % pixels;
+        struct slope slope = pooled_slope(lrn, pool, x, dy, n, i);
+        factor = lrn_other(lrn, x, n, i, at);
+        sum += slope.value * factor;
+        size += fabs(slope.value * factor);
+        doubt += slope.doubt * fabs(factor);
+    }
+    struct element element =
+        element_of(sum, lrn_units(lrn) + 2 * (double)pool->size_h * pool->size_w, size);
+    element.tolerance += doubt;
+    return element;
 }
 
 struct element element_avgpool_forward(const struct reference_pool *pool, const struct tensor *x,

@@ -83,6 +83,17 @@ struct element element_maxpool_forward(const struct reference_pool *pool, const 
                                        int n, int64_t at);
 struct element element_maxpool_backward(const struct reference_pool *pool, const struct tensor *x,
                                         const struct tensor *dy, int n, int64_t at);
+
+/* One after the other. In doubt where of a window two are so nearly equal that either may be
+ * chosen: the tolerance of backward allows both. */
+struct element element_lrn_maxpool_forward(const struct reference_lrn *lrn,
+                                           const struct reference_pool *pool,
+                                           const struct tensor *x, int n, int64_t at);
+struct element element_lrn_maxpool_backward(const struct reference_lrn *lrn,
+                                            const struct reference_pool *pool,
+                                            const struct tensor *x, const struct tensor *dy, int n,
+                                            int64_t at);
+
 struct element element_avgpool_forward(const struct reference_pool *pool, const struct tensor *x,
                                        int n, int64_t at);
 struct element element_avgpool_backward(const struct reference_pool *pool, const struct tensor *dy,

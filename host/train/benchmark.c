@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "base/rng.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Samples of noise. */
@@ -171,7 +172,7 @@ int benchmark_team(struct rate *training, struct team *team, int repetitions) {
 
 /* The rows of all kernels, with their times where `times` is not NULL; how many there are. */
 static int list_kernels(struct replica *replica, int repetitions, struct kernel_time *times) {
-    const struct net *net = replica_net(replica);
+    const struct net *net = replica_running_net(replica);
     int count = 0;
     for (int i = 0; i < net->count; i++) {
         for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
@@ -179,13 +180,15 @@ static int list_kernels(struct replica *replica, int repetitions, struct kernel_
             struct kernel *kernel = replica_kernel(replica, i, k, &spec);
             if (!kernel)
                 continue;
-            if (times)
-                times[count] = (struct kernel_time){.layer = &net->nodes[i].layer,
-                                                    .kernel = spec->function,
-                                                    .pass = spec->pass,
-                                                    .seconds = kernel_seconds(kernel) / repetitions,
-                                                    .flops = spec->flops,
-                                                    .bytes = spec->bytes};
+            if (times) {
+                struct kernel_time *time = &times[count];
+                *time = (struct kernel_time){.kernel = spec->function,
+                                             .pass = spec->pass,
+                                             .seconds = kernel_seconds(kernel) / repetitions,
+                                             .flops = spec->flops,
+                                             .bytes = spec->bytes};
+                (void)snprintf(time->layer, sizeof time->layer, "%s", net->nodes[i].layer.name);
+            }
             count++;
         }
     }
@@ -193,7 +196,7 @@ static int list_kernels(struct replica *replica, int repetitions, struct kernel_
 }
 
 static void reset_times(struct replica *replica) {
-    for (int i = 0; i < replica_net(replica)->count; i++) {
+    for (int i = 0; i < replica_running_net(replica)->count; i++) {
         for (int k = 0; k < LAYER_KERNELS_MAX; k++) {
             const struct kernel_spec *spec;
             struct kernel *kernel = replica_kernel(replica, i, k, &spec);

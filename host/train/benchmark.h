@@ -22,7 +22,7 @@ struct benchmark {
 
 /* What a kernel of a layer took in one training iteration. */
 struct kernel_time {
-    const struct layer *layer;
+    char layer[64];
     const char *kernel, *pass; /* "forward", "backward" */
     double seconds;
     double flops; /* operations of the direct algorithm; 0 where bytes are what matters */

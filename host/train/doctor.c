@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "layers/trust.h"
+#include "net/net_fusion.h"
 #include "train/doctor_net.h"
 #include "train/patient.h"
 
@@ -185,7 +186,7 @@ static struct bed bed_of(const struct net *net, struct device *device, int node,
                                    .tunings = device_tunings(device)}};
 }
 
-int doctor_examine(const struct net *net, struct device *device,
+static int examine(const struct net *net, struct device *device,
                    const struct doctor_options *options) {
     int failures = 0, rc = 0;
     struct trust_examination examination = {0};
@@ -204,4 +205,16 @@ int doctor_examine(const struct net *net, struct device *device,
     }
     trust_examination_free(&examination);
     return rc < 0 ? rc : failures;
+}
+
+int doctor_examine(const struct net *net, struct device *device,
+                   const struct doctor_options *options) {
+    const struct target target = {.tiling = tiling_for_batch(net_micro_batch(net)),
+                                  .technique = options->technique,
+                                  .device = *device_info(device)};
+    struct net *fused;
+    TRY(net_fuse(&fused, net, &target));
+    int rc = examine(fused ? fused : net, device, options);
+    net_free(fused);
+    return rc;
 }

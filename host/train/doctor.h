@@ -1,15 +1,15 @@
-/* Whether a device computes what it should: each layer of a net by itself, and what belongs to no
- * layer, at its exact shapes, with random inputs, against plain C in double precision. Of each
- * result a sample of elements is compared, by the definition over all that it sums
- * (reference/element.h says what rounding may do); that all others were written, with finite
- * numbers, is checked too.
+/* Whether a device computes what it should: each layer of a net as it runs there (net/net_fusion.h)
+ * by itself, and what belongs to no layer, at its exact shapes, with random inputs, against plain C
+ * in double precision. Of each result a sample of elements is compared, by the definition over all
+ * that it sums (reference/element.h says what rounding may do); that all others were written, with
+ * finite numbers, is checked too.
  */
 #ifndef TRAIN_DOCTOR_H
 #define TRAIN_DOCTOR_H
 
 #include "net/net.h"
 
-/* What was found of one result of one layer, or of the net. */
+/* What was found of one result of one layer, or of the net; it lasts while it is told. */
 struct finding {
     const struct layer *layer; /* NULL: of the net as a whole */
     const char *result;        /* "forward", "backward data", "backward weight", "loss", ... */

@@ -130,7 +130,7 @@ static int read_outputs(struct evaluator *e, int total, float *values) {
     for (int i = 0; i < e->replica_count; i++) {
         struct part part = part_of(e, i, total);
         if (part.count > 0)
-            TRY(replica_read_output(part.replica, e->net->count - 1,
+            TRY(replica_read_output(part.replica,
                                     values + (size_t)part.first * (size_t)e->outputs));
     }
     return 0;

@@ -105,10 +105,24 @@ static struct target make_target(const struct layer_bench_options *options) {
     return target;
 }
 
+static void begin(struct layer_bench *bench, const char *text,
+                  const struct layer_bench_options *options) {
+    *bench = (struct layer_bench){
+        .options = *options, .padding = 0.5F, .text = strdup(text), .target = make_target(options)};
+    ck_assert_ptr_nonnull(bench->text);
+}
+
+/* With its description filled. */
+static int infer(struct layer_bench *bench, const struct layer_type *type, const char *name) {
+    bench->layer = (struct layer){.type = type, .name = name, .description = bench->description};
+    for (int i = 0; i < type->input_count; i++)
+        bench->layer.inputs[i] = bench->options.input;
+    return type->infer(&bench->layer);
+}
+
 int layer_bench_infer(struct layer_bench *bench, const char *text,
                       const struct layer_bench_options *options) {
-    *bench = (struct layer_bench){.options = *options, .padding = 0.5F};
-    bench->text = strdup(text);
+    begin(bench, text, options);
     ck_succeeds(config_parse(&bench->config, "layer.cfg", text, strlen(text)));
     const struct config_section *section = &bench->config->sections[0];
     const struct layer_type *type = layer_type_find(section->name);
@@ -116,12 +130,7 @@ int layer_bench_infer(struct layer_bench *bench, const char *text,
     bench->description = new_memory(1, type->description_size);
     struct config_binding binding = {type->options, bench->description};
     ck_succeeds(config_bind(bench->config, section, &binding, 1));
-    bench->layer =
-        (struct layer){.type = type, .name = section->name, .description = bench->description};
-    for (int i = 0; i < type->input_count; i++)
-        bench->layer.inputs[i] = options->input;
-    bench->target = make_target(options);
-    return type->infer(&bench->layer);
+    return infer(bench, type, section->name);
 }
 
 void layer_bench_plan_kernels(struct layer_bench *bench) {
@@ -230,6 +239,16 @@ void layer_bench_build(struct layer_bench *bench) {
 void layer_bench_open(struct layer_bench *bench, const char *text,
                       const struct layer_bench_options *options) {
     ck_succeeds(layer_bench_infer(bench, text, options));
+    layer_bench_plan_kernels(bench);
+    layer_bench_build(bench);
+}
+
+void layer_bench_open_as(struct layer_bench *bench, const struct layer_type *type,
+                         const void *description, const struct layer_bench_options *options) {
+    begin(bench, type->name, options);
+    bench->description = new_memory((int64_t)type->description_size, 1);
+    memcpy(bench->description, description, type->description_size);
+    ck_succeeds(infer(bench, type, type->name));
     layer_bench_plan_kernels(bench);
     layer_bench_build(bench);
 }

@@ -69,6 +69,10 @@ void layer_bench_build(struct layer_bench *bench);
 void layer_bench_open(struct layer_bench *bench, const char *text,
                       const struct layer_bench_options *options);
 
+/* The same for a layer that no config knows, of this description, which is copied. */
+void layer_bench_open_as(struct layer_bench *bench, const struct layer_type *type,
+                         const void *description, const struct layer_bench_options *options);
+
 void layer_bench_close(struct layer_bench *bench);
 
 /* The passes. Backward follows a forward pass. */

@@ -58,7 +58,7 @@ static void average_crops(const struct net_bench *bench, int sample, double mean
                                   .labels = &labels[sample]};
         float outputs[K];
         ck_succeeds(replica_forward(bench->replica, &samples, &step));
-        ck_succeeds(replica_read_output(bench->replica, bench->net->count - 1, outputs));
+        ck_succeeds(replica_read_output(bench->replica, outputs));
         for (int k = 0; k < K; k++)
             mean[k] += (double)outputs[k] / TEN_CROPS;
     }
