@@ -1,6 +1,7 @@
 /* kernels_cl/tunings.tsv: each of its rows must be of a kernel, a problem and values that there
  * are. Whether they are fast, only the devices that they are of can tell. */
 #include "ops/conv.h"
+#include "ops/gemm.h"
 
 #include "support/suite.h"
 
@@ -41,9 +42,43 @@ static struct conv conv_of(const char *p) {
     };
 }
 
+static struct gemm gemm_of(const char *p) {
+    return (struct gemm){
+        .m = number(p, "M"),
+        .n = number(p, "N"),
+        .k = number(p, "N_SUM"),
+        .transpose_a = number(p, "TRANSPOSE_A"),
+        .transpose_b = number(p, "TRANSPOSE_B"),
+        .batch = number(p, "BATCH"),
+        .stride_a = number(p, "STRIDE_A"),
+        .stride_b = number(p, "STRIDE_B"),
+        .stride_c = number(p, "STRIDE_C"),
+        .accumulate = number(p, "ACCUMULATE"),
+    };
+}
+
+static int is_of(const struct tuning *row, const char *operation) {
+    return strncmp(row->kernel, operation, strlen(operation)) == 0;
+}
+
+/* The ways to compute what a row is of, and others of a layer; how many there are. */
+static int list_choices(struct choice out[CONV_CHOICES], const struct tuning *row,
+                        const struct target *target) {
+    if (is_of(row, "gemm ")) {
+        const struct gemm gemm = gemm_of(row->problem);
+        const struct gemm_specs specs = gemm_specs(&gemm, target, row->kernel + strlen("gemm "));
+        memcpy(out, specs.choices, sizeof specs.choices);
+        return specs.choice_count;
+    }
+    const struct conv conv = conv_of(row->problem);
+    const struct conv_specs specs = conv_specs(&conv, target, 1);
+    memcpy(out, specs.choices, sizeof specs.choices);
+    return specs.choice_count;
+}
+
 /* NULL, or why the row says nothing on a device of a kind. */
 static const char *check_on(const struct tuning *row, const struct device_info *kind) {
-    const struct conv conv = conv_of(row->problem);
+    struct choice choices[CONV_CHOICES];
     struct tunings *tunings = tunings_create();
     ck_assert_ptr_nonnull(tunings);
     ck_succeeds(tunings_set(tunings, row));
@@ -51,10 +86,10 @@ static const char *check_on(const struct tuning *row, const struct device_info *
         .tiling = {.tile = number(row->problem, "T"), .tiles = number(row->problem, "TILES")},
         .device = *kind,
         .tunings = tunings};
-    const struct conv_specs specs = conv_specs(&conv, &target, 1);
+    const int count = list_choices(choices, row, &target);
     const char *why = "there is no such kernel or problem", *refused = NULL;
-    for (int i = 0; i < specs.choice_count && why; i++) {
-        const struct choice *choice = &specs.choices[i];
+    for (int i = 0; i < count && why; i++) {
+        const struct choice *choice = &choices[i];
         if (!tunings_find(tunings, choice))
             continue;
         why = choice->is_taken && choice->origin == row->origin
@@ -68,14 +103,15 @@ static const char *check_on(const struct tuning *row, const struct device_info *
 
 /* NULL, or why there can be no device where the row is of use. */
 static const char *check(const struct tuning *row) {
-    static const char *const sizes[] = {"T", "TILES", "GROUPS", "C",     "H",    "W",
-                                        "K", "R",     "STRIDE", "OUT_H", "OUT_W"};
-    if (strncmp(row->kernel, "conv ", 5) != 0)
+    static const char *const of_conv[] = {"T", "TILES", "GROUPS", "C",     "H",     "W",
+                                          "K", "R",     "STRIDE", "OUT_H", "OUT_W", NULL};
+    static const char *const of_gemm[] = {"M", "N", "N_SUM", "BATCH", NULL};
+    if (!is_of(row, "conv ") && !is_of(row, "gemm "))
         return "there is no such kernel";
     if (!tuning_is_current(row))
         return "there is no such file";
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        if (number(row->problem, sizes[i]) < 1)
+    for (const char *const *size = is_of(row, "gemm ") ? of_gemm : of_conv; *size; size++) {
+        if (number(row->problem, *size) < 1)
             return "there is no such problem";
     }
     const char *why = NULL;
