@@ -1,9 +1,10 @@
+/* Local response normalisation and the max-pooling that follows, by the kernels of both in
+ * kernels_cl/lrn_vector.cl. */
 #include "base/error.h"
 #include "base/numbers.h"
 #include "layers/fused.h"
 #include "layers/lrn.h"
 #include "layers/maxpool.h"
-#include "layers/registry.h"
 
 enum {
     /* Kernels of both, and behind them those of each layer by its own numbering. */
@@ -11,11 +12,12 @@ enum {
     BACKWARD,
     OF_LRN,
     OF_POOL = OF_LRN + 2,
-    END = OF_POOL + 2,
 
     /* Vectors of the normalised channel that a work-item keeps: they are pooled from the nearest
      * caches. */
     BAND_VECTORS = 1024,
+    /* Work-items of forward for each compute unit, where there is work for so many. */
+    WORKS_A_UNIT = 2,
     /* Vectors that a work-item of backward takes, as lrn.c's does. */
     SPAN = 32,
 };
@@ -32,8 +34,8 @@ static int infer(struct layer *layer) {
 
 /* ---- the kernels of both ---- */
 
-/* The outputs that a work-item of forward takes: as many rows as its band has room for, and of them
- * all columns where that is one or more. */
+/* The outputs that a work-item of forward takes: as many rows as its band has room for, unless that
+ * leaves compute units idle, and of them all columns where there is room for one row. */
 struct band {
     int rows, columns;
 };
@@ -53,6 +55,9 @@ static struct band band_of(const struct reference_pool *pool, const struct targe
     while (band.rows < pool->out.h &&
            band_vectors(pool, target, (struct band){band.rows + 1, band.columns}) <= BAND_VECTORS)
         band.rows++;
+    int works = WORKS_A_UNIT * target->device.compute_units;
+    int columns = blocks(pool->out.w, band.columns) * target->tiling.tiles;
+    band.rows = least(band.rows, blocks(pool->out.h, blocks(works, columns)));
     return band;
 }
 
