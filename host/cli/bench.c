@@ -188,8 +188,8 @@ static void add_loader_json(json_t *json, const struct report *report) {
 }
 
 static json_t *kernel_json(const struct report *report, const struct kernel_time *time) {
-    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "name", time->layer, "pass",
-                     time->pass, "ms", 1e3 * time->seconds, "gflops",
+    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "name", time->layer, "pass", time->pass,
+                     "ms", 1e3 * time->seconds, "gflops",
                      time->seconds > 0 ? time->flops / time->seconds * 1e-9 : 0,
                      "fraction_of_bound", fraction_of_bound(report, time), "kernel", time->kernel);
 }
@@ -248,8 +248,7 @@ static void print_kernels(const struct report *report) {
     for (int i = 0; i < report->time_count; i++) {
         const struct kernel_time *t = &report->times[i];
         total += t->seconds;
-        (void)printf("  %-12s %-20s %-26s %9.3f ", t->layer, t->pass, t->kernel,
-                     1e3 * t->seconds);
+        (void)printf("  %-12s %-20s %-26s %9.3f ", t->layer, t->pass, t->kernel, 1e3 * t->seconds);
         if (t->flops > 0)
             (void)printf("%9.1f", t->seconds > 0 ? t->flops / t->seconds * 1e-9 : 0);
         else

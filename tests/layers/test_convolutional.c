@@ -500,7 +500,8 @@ static const struct conv_case patched_cases[] = {
      .padding = 1,
      .groups = 1,
      .activation = ACTIVATION_RELU},
-    /* phases of 3 x 3, of which some have no last row or column; groups; a column that is not seen */
+    /* phases of 3 x 3, of which some have no last row or column; groups; a column that is not seen
+     */
     {.in = {4, 9, 12},
      .batch = 17,
      .tile = 16,
