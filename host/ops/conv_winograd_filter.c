@@ -93,6 +93,15 @@ static const struct space space = {file, knobs, KNOBS, rules};
 
 /* ---- what suits by default ---- */
 
+/* The most rows of points that leave so many works, or 1: for each x and dy are read again. */
+static int rows_for(int side, int works) {
+    for (int rows = side; rows > 1; rows--) {
+        if (side % rows == 0 && side / rows >= works)
+            return rows;
+    }
+    return 1;
+}
+
 static int open(struct choice *choice, const struct conv *conv, const struct target *target,
                 enum conv_pass pass) {
     int *d = choice->defaults, *most = choice->most;
@@ -104,12 +113,9 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
     d[PATCH] = conv_winograd_patch(conv, conv->out.h, conv->out.w);
     const int side = conv_winograd_side(conv, d[PATCH]);
     const int patches = blocks(conv->out.h, d[PATCH]) * blocks(conv->out.w, d[PATCH]);
-    /* A work for each compute unit: as many rows of points as leave these, for each of which x and
-     * dy are read again; and fewer filters where one row is too much, for which x is transformed
-     * again. */
-    d[ROWS] = side;
-    while (d[ROWS] > 1 && (side % d[ROWS] || side / d[ROWS] * conv->groups < units))
-        d[ROWS]--;
+    /* A work for each compute unit; fewer filters where one row is too much for that, for which x
+     * is transformed again. */
+    d[ROWS] = rows_for(side, blocks(units, conv->groups));
     /* 2, or 3 where channels are multiples of so many: then nothing is computed in vain. */
     const int vectors = blocks(conv_winograd_channels(conv), lanes);
     d[VECTORS] = vectors % 2 && vectors % 3 == 0 ? 3 : least(vectors, 2);
