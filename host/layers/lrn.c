@@ -41,10 +41,15 @@ struct reference_lrn lrn_problem(const struct layer *layer, int n) {
                                   .beta = lrn->beta};
 }
 
+int lrn_span(const struct target *target) {
+    return target_has_vectors(target) ? 32 : 1;
+}
+
 void lrn_define(struct kernel_spec *spec, const struct layer *layer, const struct target *target) {
     const struct lrn *lrn = layer->description;
     struct shape shape = layer->inputs[0];
     layer_define_tiling(spec, target);
+    kernel_define(spec, "TUNE_SPAN", lrn_span(target));
     kernel_define(spec, "C", shape.c);
     kernel_define(spec, "PIXELS", (long)shape.h * shape.w);
     kernel_define(spec, "SIZE", lrn->size);
@@ -70,12 +75,11 @@ static void kernels(const struct layer *layer, const struct target *target, int 
                                pixels * (size_t)target->tiling.tile, (size_t)shape.c, tiles);
         } else {
             size_t vectors = (size_t)(target->tiling.tile / target_vector(target));
-            size_t span = target_has_vectors(target) ? 32 : 1;
+            size_t span = (size_t)lrn_span(target);
             spec = kernel_spec("lrn_vector.cl", functions[i], (pixels * vectors + span - 1) / span,
                                tiles, 1);
             if (target_has_vectors(target))
                 spec.local[0] = spec.local[1] = spec.local[2] = 1;
-            kernel_define(&spec, "TUNE_SPAN", (long)span);
         }
         lrn_define(&spec, layer, target);
         kernel_work(&spec, passes[i], 0, (i == FORWARD ? 2 : 3) * layer_bytes(target, shape));

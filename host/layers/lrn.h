@@ -7,7 +7,8 @@
 /* What an [lrn] computes, of n samples. */
 struct reference_lrn lrn_problem(const struct layer *layer, int n);
 
-/* The macros of its kernels; TUNE_SPAN is theirs. */
+/* TUNE_SPAN of lrn_vector.cl, and all macros of its kernels. */
+int lrn_span(const struct target *target);
 void lrn_define(struct kernel_spec *spec, const struct layer *layer, const struct target *target);
 
 #endif

@@ -18,8 +18,6 @@ enum {
     BAND_VECTORS = 1024,
     /* Work-items of forward for each compute unit, where there is work for so many. */
     WORKS_A_UNIT = 2,
-    /* Vectors that a work-item of backward takes, as lrn.c's does. */
-    SPAN = 32,
 };
 
 static const struct option options[] = {{0}};
@@ -73,21 +71,20 @@ static void add_fused(struct layer_kernels *out, const struct fused *fused,
     struct band band = band_of(&pool, target);
     size_t tiles = (size_t)target->tiling.tiles;
     size_t vectors = (size_t)(target->tiling.tile / target_vector(target));
-    size_t pixels = (size_t)pool.in.h * (size_t)pool.in.w;
+    size_t pixels = (size_t)pool.in.h * (size_t)pool.in.w, span = (size_t)lrn_span(target);
     double in = layer_bytes(target, pool.in), result = layer_bytes(target, pool.out);
     out->specs[FORWARD] = kernel_spec("lrn_vector.cl", "lrn_maxpool_forward",
                                       (size_t)blocks(pool.out.w, band.columns),
                                       (size_t)blocks(pool.out.h, band.rows), tiles);
     if (needs_dx)
         out->specs[BACKWARD] = kernel_spec("lrn_vector.cl", "lrn_maxpool_backward",
-                                           (pixels * vectors + SPAN - 1) / SPAN, tiles, 1);
+                                           (pixels * vectors + span - 1) / span, tiles, 1);
     for (int i = FORWARD; i <= BACKWARD; i++) {
         struct kernel_spec *spec = &out->specs[i];
         if (!spec->file)
             continue;
         spec->local[0] = spec->local[1] = spec->local[2] = 1;
         lrn_define(spec, fused->first, target);
-        kernel_define(spec, "TUNE_SPAN", SPAN);
         kernel_define(spec, "H", pool.in.h);
         kernel_define(spec, "W", pool.in.w);
         kernel_define(spec, "POOL", pool.size_h);
