@@ -1,8 +1,9 @@
-"""AlexNet of configs/alexnet.cfg (grouped, with LRN) in PyTorch on the CPU, on synthetic data: how
-many images a second it infers and trains, and with --passes what each pass of each convolution
-takes, as JSON. Needs nothing but PyTorch 1.13 or newer. bench/peers/alexnet runs it.
+"""AlexNet of configs/alexnet.cfg (grouped, with LRN) in PyTorch, on synthetic data: how many images
+a second it infers and trains, and with --passes what each pass of each convolution takes, as JSON.
+Needs nothing but PyTorch 1.13 or newer. bench/peers/alexnet runs it.
 
-Both memory formats are tried once, and the faster one is measured.
+Both memory formats are tried once, and the faster one is measured. On a GPU cuDNN may try all its
+algorithms first, and computes in float32 as clnet does: TF32, of 10 bits, is off.
 """
 import argparse
 import json
@@ -45,23 +46,33 @@ class AlexNet(nn.Module):
         return self.classes(torch.flatten(self.features(x), 1))
 
 
-def seconds_of(work, repetitions, warm=1):
-    """Seconds of each repetition, after some that do not count."""
+def seconds_of(work, repetitions, warm):
+    """Seconds of a work in each repetition, after some that do not count. A GPU takes works faster
+    than they can be timed one by one: there a repetition is as many of them as take 0.2 s."""
+    wait = torch.cuda.synchronize if torch.cuda.is_initialized() else lambda: None
     times = []
-    for i in range(warm + repetitions):
+    count = 1
+    for i in range(-warm, repetitions):
+        wait()
         start = time.perf_counter()
-        work()
-        if i >= warm:
-            times.append(time.perf_counter() - start)
+        for _ in range(count):
+            work()
+        wait()
+        took = (time.perf_counter() - start) / count
+        if i >= 0:
+            times.append(took)
+        elif torch.cuda.is_initialized():
+            count = max(1, int(0.2 / took))
     return times
 
 
 def best_format(make, repetitions):
     """The median seconds in the faster memory format, and its name."""
     works = {name: make(memory_format) for name, memory_format in FORMATS.items()}
-    tried = {name: min(seconds_of(work, 1)) for name, work in works.items()}
+    warm = 2 if torch.cuda.is_initialized() else 1
+    tried = {name: min(seconds_of(work, 1, warm)) for name, work in works.items()}
     name = min(tried, key=tried.get)
-    return statistics.median(seconds_of(works[name], repetitions, warm=0)), name
+    return statistics.median(seconds_of(works[name], repetitions, warm - 1)), name
 
 
 def inference(batch):
@@ -125,6 +136,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu",
+                        help="cuda: a GPU of NVIDIA's, or AMD's where PyTorch is built for those")
     parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch chooses")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--passes", action="store_true",
@@ -134,6 +147,12 @@ def main():
     result = {"version": torch.__version__}
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.device == "cuda":
+        torch.set_default_device("cuda")
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
+        result["gpu"] = torch.cuda.get_device_name()
     if options.passes:
         result["passes"] = []
         for shape in CONVOLUTIONS:
