@@ -39,7 +39,7 @@ static void *huge_pages(const struct device *device, size_t bytes) {
     return memory;
 }
 
-/* Views keep their parent's memory alive: it is OpenCL that knows when the last one goes. */
+/* Commands may still use what was released: it is OpenCL that knows when the last one ends. */
 static void CL_CALLBACK free_host_memory(cl_mem memory, void *host) {
     (void)memory;
     free(host);
@@ -74,7 +74,7 @@ int buffer_create(struct buffer **out, struct device *device, size_t bytes, cons
             return out_of_memory(device, bytes, what);
         return cl_error(device, code, "clCreateBuffer");
     }
-    buffer->counted = bytes;
+    buffer->handles = 1;
     device->allocated += bytes;
     *out = buffer;
     return 0;
@@ -82,8 +82,11 @@ int buffer_create(struct buffer **out, struct device *device, size_t bytes, cons
 
 int buffer_view(struct buffer **out, struct buffer *parent, size_t offset, size_t bytes) {
     size_t alignment = parent->device->info.alignment;
+    assert(!parent->whole);
     if (alignment && offset % alignment != 0)
         return cl_error(parent->device, CL_MISALIGNED_SUB_BUFFER_OFFSET, "clCreateSubBuffer");
+    if (offset > parent->bytes || bytes > parent->bytes - offset) /* NVIDIA's driver takes it */
+        return cl_error(parent->device, CL_INVALID_VALUE, "clCreateSubBuffer");
     struct buffer *buffer = calloc(1, sizeof *buffer);
     if (!buffer)
         return error_no_memory("a view", sizeof *buffer);
@@ -97,16 +100,34 @@ int buffer_view(struct buffer **out, struct buffer *parent, size_t offset, size_
         free(buffer);
         return cl_error(parent->device, code, "clCreateSubBuffer");
     }
+    buffer->whole = parent;
+    buffer->next = parent->views;
+    parent->views = buffer;
+    parent->handles++;
     *out = buffer;
     return 0;
 }
 
+static void release(struct buffer *buffer) {
+    (void)clReleaseMemObject(buffer->memory);
+    free(buffer);
+}
+
+/* A whole and its views go together, the last one made first: NVIDIA's driver (580) crashes where
+ * views that overlap and were used are released in another order. */
 void buffer_free(struct buffer *buffer) {
     if (!buffer)
         return;
-    buffer->device->allocated -= buffer->counted;
-    (void)clReleaseMemObject(buffer->memory);
-    free(buffer);
+    struct buffer *whole = buffer->whole ? buffer->whole : buffer;
+    if (--whole->handles > 0)
+        return;
+    while (whole->views) {
+        struct buffer *view = whole->views;
+        whole->views = view->next;
+        release(view);
+    }
+    whole->device->allocated -= whole->bytes;
+    release(whole);
 }
 
 size_t buffer_bytes(const struct buffer *buffer) {

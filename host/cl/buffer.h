@@ -11,8 +11,9 @@ struct buffer;
  * content is undefined. Free with buffer_free. */
 int buffer_create(struct buffer **out, struct device *device, size_t bytes, const char *what);
 
-/* A part of a buffer, from `offset`, a multiple of the device's alignment; others are ERROR_DEVICE.
- * It shares the memory, must be freed on its own, and may outlive the handle of its parent. */
+/* A part of a buffer that is no view itself, from `offset`, a multiple of the device's alignment;
+ * others are ERROR_DEVICE. It shares the memory, must be freed on its own, and may outlive the
+ * handle of its parent. What the driver holds for it goes with the parent and all of its views. */
 int buffer_view(struct buffer **out, struct buffer *parent, size_t offset, size_t bytes);
 
 void buffer_free(struct buffer *buffer);

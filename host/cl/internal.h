@@ -68,7 +68,10 @@ struct buffer {
     struct device *device;
     cl_mem memory;
     size_t bytes;
-    size_t counted; /* bytes that count as allocated: 0 for a view */
+    struct buffer *whole; /* of a view: what it is a part of; else NULL */
+    struct buffer *views; /* of a whole: its views, the last one made first */
+    struct buffer *next;  /* of a view: the one made before it */
+    int handles;          /* of a whole: its own and its views' that were not freed yet */
 };
 
 /* OpenCL's name for an error code. */

@@ -108,6 +108,25 @@ START_TEST(buffer_view_outlives_the_handle_of_its_parent) {
 }
 END_TEST
 
+/* NVIDIA's driver crashed when the first ones went before the others. */
+START_TEST(buffer_views_that_overlap_can_be_freed_in_any_order) {
+    static const int orders[][4] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 0, 3, 2}, {2, 3, 0, 1}};
+    size_t alignment = device_info(test_device())->alignment;
+    float *numbers;
+    struct buffer *handles[4]; /* the parent, and its views: all of it, each half */
+    handles[0] = new_numbered(2, &numbers);
+    for (size_t i = 0; i < 3; i++) {
+        ck_succeeds(buffer_view(&handles[i + 1], handles[0], i == 2 ? alignment : 0,
+                                i == 0 ? 2 * alignment : alignment));
+        ck_succeeds(buffer_fill(handles[i + 1], (float)i));
+    }
+    ck_succeeds(device_finish(test_device()));
+    for (int i = 0; i < 4; i++)
+        buffer_free(handles[orders[_i][i]]);
+    free(numbers);
+}
+END_TEST
+
 START_TEST(buffer_view_beyond_its_parent_fails) {
     float *numbers;
     struct buffer *parent = new_numbered(2, &numbers), *view;
@@ -231,6 +250,7 @@ int main(void) {
     tcase_add_test(tests, buffer_fill_of_a_view_leaves_what_lies_beside_it);
     tcase_add_test(tests, buffer_view_that_the_device_cannot_have_there_is_refused);
     tcase_add_test(tests, buffer_view_outlives_the_handle_of_its_parent);
+    tcase_add_loop_test(tests, buffer_views_that_overlap_can_be_freed_in_any_order, 0, 4);
     tcase_add_test(tests, buffer_view_beyond_its_parent_fails);
     tcase_add_test(tests, buffer_read_later_gives_what_was_there_when_it_was_enqueued);
     tcase_add_test(tests, buffer_read_later_is_over_once_the_device_has_finished);
