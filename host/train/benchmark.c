@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "base/rng.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -51,41 +52,60 @@ struct replica_work {
     enum work work;
 };
 
-/* One batch, in micro-batches, and waiting for it. */
-static int work_once(void *context) {
+/* Some batches, in micro-batches, and waiting for the last: as the trainer has them, the next
+ * samples are sent while the device computes. Those of the first were staged. */
+static int work_on(void *context, int batches) {
     const struct replica_work *self = context;
     struct replica *replica = self->replica;
     enum work work = self->work;
     int batch = replica_net(replica)->options.batch;
     struct step step = {.is_training = work != INFERENCE, .global_count = batch};
-    for (int done = 0; done < batch; done += self->samples.count) {
-        TRY(replica_forward(replica, &self->samples, &step));
-        if (work != INFERENCE)
-            TRY(replica_backward(replica, NULL, NULL));
+    for (int i = 0; i < batches; i++) {
+        for (int done = 0; done < batch; done += self->samples.count) {
+            TRY(replica_forward_staged(replica, &step));
+            if (work != INFERENCE)
+                TRY(replica_backward(replica, NULL, NULL));
+            TRY(device_flush(replica_device(replica)));
+            TRY(replica_stage(replica, &self->samples));
+        }
+        /* A rate of zero moves nothing, so that repetitions do the same work. */
+        if (work == TRAINING)
+            TRY(replica_update(replica, &(struct update){0}));
     }
-    /* A rate of zero moves nothing, so that repetitions do the same work. */
-    if (work == TRAINING)
-        TRY(replica_update(replica, &(struct update){0}));
     return device_finish(replica_device(replica));
 }
 
-/* How many images work_once learns from: the last micro-batch is as large as the others. */
+/* How many images a batch has: the last micro-batch is as large as the others. */
 static int images_of(const struct net *net, const struct synthetic *data) {
     return (net->options.batch + data->count - 1) / data->count * data->count;
 }
 
-/* Does something several times, each with so many images, after once that does not count: the
- * driver compiles. */
-static int measure(struct rate *rate, int (*once)(void *context), void *context, int images,
-                   int repetitions) {
+/* A repetition is as many batches as a fast device takes so many seconds for, as beginning and
+ * ending take their time too. What is done first does not count: drivers compile at the first
+ * launch, so it is done twice, unless it took longer than that costs. */
+#define REPETITION_SECONDS 0.2
+#define WARM_UP_SECONDS 1.0
+enum { REPETITION_BATCHES = 1000 };
+
+/* Does something several times, each with so many images. */
+static int measure(struct rate *rate, int (*work)(void *context, int batches), void *context,
+                   int images, int repetitions) {
     double *rates = malloc((size_t)repetitions * sizeof *rates);
     if (!rates)
         return error_no_memory("a benchmark", (size_t)repetitions * sizeof *rates);
-    int rc = once(context);
+    int batches = 1, rc = 0;
+    double start, took = 0;
+    for (int i = 0; rc == 0 && i < 2 && took < WARM_UP_SECONDS; i++) {
+        start = clock_seconds();
+        rc = work(context, batches);
+        took = clock_seconds() - start;
+    }
+    if (took < REPETITION_SECONDS)
+        batches = (int)fmin(REPETITION_SECONDS / took, REPETITION_BATCHES);
     for (int i = 0; rc == 0 && i < repetitions; i++) {
-        double start = clock_seconds();
-        rc = once(context);
-        rates[i] = images / (clock_seconds() - start);
+        start = clock_seconds();
+        rc = work(context, batches);
+        rates[i] = images * (double)batches / (clock_seconds() - start);
     }
     if (rc == 0) {
         rate->median = median(rates, repetitions); /* which sorts them */
@@ -110,7 +130,8 @@ static int open_replica(struct replica **replica, const struct net *net, struct 
 static int measure_replica(struct rate *rate, struct replica *replica, const struct synthetic *data,
                            enum work work, int repetitions) {
     struct replica_work context = {replica, synthetic_samples(data), work};
-    return measure(rate, work_once, &context, images_of(replica_net(replica), data), repetitions);
+    TRY(replica_stage(replica, &context.samples));
+    return measure(rate, work_on, &context, images_of(replica_net(replica), data), repetitions);
 }
 
 int benchmark_run(struct benchmark *benchmark, const struct net *net, struct device *device,
@@ -139,17 +160,20 @@ struct team_work {
     const struct batch *batch;
 };
 
-/* One iteration, and the sending of the next one's batch, as the trainer has them: a batch that
+/* Iterations, each with the sending of the next one's batch, as the trainer has them: a batch that
  * cannot be sent ends it no sooner than the team is at rest. */
-static int learn_once(void *context) {
+static int learn(void *context, int batches) {
     const struct team_work *self = context;
     struct step step = {.is_training = 1};
     struct update update = {0}; /* moves nothing, so that repetitions do the same work */
-    double loss;
-    TRY(team_begin(self->team, &step, &update));
-    TRY(team_wait_sent(self->team));
-    int staged = team_stage(self->team, self->dataset, self->batch);
-    TRY(team_end(self->team, &loss));
+    int staged = 0;
+    for (int i = 0; staged == 0 && i < batches; i++) {
+        double loss;
+        TRY(team_begin(self->team, &step, &update));
+        TRY(team_wait_sent(self->team));
+        staged = team_stage(self->team, self->dataset, self->batch);
+        TRY(team_end(self->team, &loss));
+    }
     return staged;
 }
 
@@ -164,7 +188,7 @@ int benchmark_team(struct rate *training, struct team *team, int repetitions) {
     if (rc == 0)
         rc = team_stage(team, &dataset, &batch);
     if (rc == 0)
-        rc = measure(training, learn_once, &context, data.count, repetitions);
+        rc = measure(training, learn, &context, data.count, repetitions);
     int waited = team_stage_wait(team);
     free_synthetic(&data);
     return rc == 0 ? waited : rc;
