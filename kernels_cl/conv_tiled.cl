@@ -59,22 +59,27 @@
 #define FORWARD_TERMS (C * R * S)
 
 #if HAS_PASS(1)
-INLINE void fetch_filters(float next[], global const float *w, int first_row, int first_term) {
+/* w is the first row's filter. */
+INLINE void fetch_filters(float next[], global const float *w, uint first_row, uint first_term) {
     EACH_LOAD(l, e, TUNE_M * TUNE_K) {
-        const int k = first_row + e / TUNE_K, term = first_term + e % TUNE_K;
-        next[l] = k < K && term < FORWARD_TERMS ? w[k * FORWARD_TERMS + term] : 0.0f;
+        const uint k = first_row + LOAD_ROW(l, e, TUNE_K), term = first_term + LOAD_PLACE(e, TUNE_K);
+        next[l] = IS_BELOW(k, K, TUNE_M) && IS_BELOW(term, FORWARD_TERMS, TUNE_K)
+                      ? (w + term)[LOAD_OFFSET(l, e, TUNE_K, FORWARD_TERMS)]
+                      : 0.0f;
     }
 }
 
-/* x is the group's first channel, of the tile and lane of the column. */
-INLINE void fetch_x(floatv next[], global const float *x, int column, int first_term) {
-    const int pixel = column / T % OUT_PIXELS;
-    const int iy = pixel / OUT_W * STRIDE - PADDING, ix = pixel % OUT_W * STRIDE - PADDING;
+/* x is the group's first channel, of the tile and lane of the column. Unsigned: what lies before the
+ * picture is then beyond it. */
+INLINE void fetch_x(floatv next[], global const float *x, uint column, uint first_term) {
+    const uint pixel = column / T % OUT_PIXELS;
+    const uint iy = pixel / OUT_W * STRIDE - PADDING, ix = pixel % OUT_W * STRIDE - PADDING;
     EACH_LOAD(l, e, ROW_VECTORS * TUNE_K) {
-        const int term = first_term + e / ROW_VECTORS, tap = term % (R * S);
-        const int c = term / (R * S), y = iy + tap / S, at_x = ix + tap % S;
-        const int is_inside = column < FORWARD_COLUMNS && term < FORWARD_TERMS && y >= 0 && y < H &&
-                              at_x >= 0 && at_x < W;
+        const uint term = first_term + LOAD_ROW(l, e, ROW_VECTORS), tap = term % (R * S);
+        const uint c = term / (R * S), y = iy + tap / S, at_x = ix + tap % S;
+        const int is_inside = IS_BELOW(column, FORWARD_COLUMNS, TUNE_N) &&
+                              IS_BELOW(term, FORWARD_TERMS, TUNE_K) &&
+                              (PADDING == 0 || (y < H && at_x < W));
         next[l] = is_inside ? *(global const floatv *)(x + ((c * H + y) * W + at_x) * T)
                             : (floatv)0.0f;
     }
@@ -91,7 +96,7 @@ WORK_GROUP kernel void conv_forward(global const float *x, global const float *w
     const int g = get_group_id(2);
     const int first_row = get_group_id(0) * TUNE_M, first_column = get_group_id(1) * TUNE_N;
     const int fetched = first_column + FETCHED_COLUMN;
-    w += (size_t)g * K * FORWARD_TERMS;
+    w += ((size_t)g * K + first_row) * FORWARD_TERMS;
     x += ((size_t)(fetched / (OUT_PIXELS * T)) * GROUPS + g) * (C * H * W * T) + fetched % T;
     WALK(STEPS(FORWARD_TERMS), FETCH_FORWARD, STORE_SINGLE_TERMS, STORE_SIDES)
     UNROLL for (int v = 0; v < ITEM_VECTORS; v++) {
@@ -127,29 +132,33 @@ WORK_GROUP kernel void conv_forward(global const float *x, global const float *w
 /* Of a phase along an axis, the i-th pixel. */
 #define PHASE_PIXEL(phase, i) (((phase) + (STRIDE - 1) * PADDING) % STRIDE + (i)*STRIDE)
 
-INLINE void fetch_turned_filters(float next[], global const float *w, int phase_y, int phase_x,
-                                 int first_row, int first_term) {
+/* w is the first row's channel. */
+INLINE void fetch_turned_filters(float next[], global const float *w, uint phase_y, uint phase_x,
+                                 uint first_row, uint first_term) {
     EACH_LOAD(l, e, TUNE_M * TUNE_K) {
-        const int c = first_row + e / TUNE_K, term = first_term + e % TUNE_K;
-        const int k = term / (TAP_ROWS * TAP_COLUMNS), tap = term % (TAP_ROWS * TAP_COLUMNS);
-        const int r = phase_y + tap / TAP_COLUMNS * STRIDE;
-        const int s = phase_x + tap % TAP_COLUMNS * STRIDE;
-        next[l] = c < C && k < K && r < R && s < S ? w[((k * C + c) * R + r) * S + s] : 0.0f;
+        const uint c = first_row + LOAD_ROW(l, e, TUNE_K), term = first_term + LOAD_PLACE(e, TUNE_K);
+        const uint k = term / (TAP_ROWS * TAP_COLUMNS), tap = term % (TAP_ROWS * TAP_COLUMNS);
+        const uint r = phase_y + tap / TAP_COLUMNS * STRIDE;
+        const uint s = phase_x + tap % TAP_COLUMNS * STRIDE;
+        const int is_tap = (R % STRIDE == 0 || r < R) && (S % STRIDE == 0 || s < S);
+        next[l] = IS_BELOW(c, C, TUNE_M) && IS_BELOW(term, DATA_TERMS, TUNE_K) && is_tap
+                      ? (w + (k * (C * R * S) + r * S + s))[LOAD_OFFSET(l, e, TUNE_K, R *S)]
+                      : 0.0f;
     }
 }
 
-/* dy is the group's first filter, of the tile and lane of the column. */
-INLINE void fetch_dy(floatv next[], global const float *dy, int phase_y, int phase_x, int column,
-                     int first_term) {
-    const int pixel = column / T % PHASE_PIXELS;
-    const int oy = (PHASE_PIXEL(phase_y, pixel / PHASE_W) + PADDING - phase_y) / STRIDE;
-    const int ox = (PHASE_PIXEL(phase_x, pixel % PHASE_W) + PADDING - phase_x) / STRIDE;
+/* dy is the group's first filter, of the tile and lane of the column. Unsigned, as above. */
+INLINE void fetch_dy(floatv next[], global const float *dy, uint phase_y, uint phase_x, uint column,
+                     uint first_term) {
+    const uint pixel = column / T % PHASE_PIXELS;
+    const uint oy = (PHASE_PIXEL(phase_y, pixel / PHASE_W) + PADDING - phase_y) / STRIDE;
+    const uint ox = (PHASE_PIXEL(phase_x, pixel % PHASE_W) + PADDING - phase_x) / STRIDE;
     EACH_LOAD(l, e, ROW_VECTORS * TUNE_K) {
-        const int term = first_term + e / ROW_VECTORS, tap = term % (TAP_ROWS * TAP_COLUMNS);
-        const int k = term / (TAP_ROWS * TAP_COLUMNS);
-        const int y = oy - tap / TAP_COLUMNS, x = ox - tap % TAP_COLUMNS;
-        const int is_inside =
-            column < DATA_COLUMNS && k < K && y >= 0 && y < OUT_H && x >= 0 && x < OUT_W;
+        const uint term = first_term + LOAD_ROW(l, e, ROW_VECTORS);
+        const uint k = term / (TAP_ROWS * TAP_COLUMNS), tap = term % (TAP_ROWS * TAP_COLUMNS);
+        const uint y = oy - tap / TAP_COLUMNS, x = ox - tap % TAP_COLUMNS;
+        const int is_inside = IS_BELOW(column, DATA_COLUMNS, TUNE_N) &&
+                              IS_BELOW(term, DATA_TERMS, TUNE_K) && y < OUT_H && x < OUT_W;
         next[l] = is_inside ? *(global const floatv *)(dy + ((k * OUT_H + y) * OUT_W + x) * T)
                             : (floatv)0.0f;
     }
@@ -167,7 +176,7 @@ WORK_GROUP kernel void conv_backward_data(global const float *dy, global const f
     const int phase_y = phase / STRIDE, phase_x = phase % STRIDE;
     const int first_row = get_group_id(0) * TUNE_M, first_column = get_group_id(1) * TUNE_N;
     const int fetched = first_column + FETCHED_COLUMN;
-    w += (size_t)g * K * (C * R * S);
+    w += (size_t)g * K * (C * R * S) + (size_t)first_row * (R * S);
     dy += ((size_t)(fetched / (PHASE_PIXELS * T)) * GROUPS + g) * (K * OUT_PIXELS * T) + fetched % T;
     WALK(STEPS(DATA_TERMS), FETCH_DATA, STORE_SINGLE_TERMS, STORE_SIDES)
     UNROLL for (int v = 0; v < ITEM_VECTORS; v++) {
@@ -194,33 +203,37 @@ WORK_GROUP kernel void conv_backward_data(global const float *dy, global const f
 #if HAS_PASS(3)
 /* The accesses along the terms, by e: vectors of a step. */
 #define STEP_VECTORS (TUNE_K / TUNE_VECTOR)
-#define TERM(e) ((e) % STEP_VECTORS * TUNE_VECTOR)
+#define IS_TERM(term)                                                                              \
+    (SPLIT_STEPS * TUNE_SPLITS * TUNE_K == FILTER_TERMS || (term) < FILTER_TERMS)
 
-INLINE void fetch_dy_terms(floatv next[], global const float *dy, int g, int first_row,
-                           int first_term) {
+/* dy is the group's and the first row's filter. */
+INLINE void fetch_dy_terms(floatv next[], global const float *dy, uint first_row, uint first_term) {
     EACH_LOAD(l, e, TUNE_M * STEP_VECTORS) {
-        const int k = first_row + e / STEP_VECTORS, term = first_term + TERM(e);
+        const uint k = first_row + LOAD_ROW(l, e, STEP_VECTORS);
+        const uint term = first_term + LOAD_PLACE(e, STEP_VECTORS) * TUNE_VECTOR;
         const size_t t = term / (OUT_PIXELS * T);
-        next[l] = k < K && term < FILTER_TERMS
-                      ? *(global const floatv *)(dy + ((t * GROUPS + g) * K + k) * (OUT_PIXELS * T) +
-                                                 term % (OUT_PIXELS * T))
+        const size_t at = t * (GROUPS * K * OUT_PIXELS * T) + term % (OUT_PIXELS * T);
+        next[l] = IS_BELOW(k, K, TUNE_M) && IS_TERM(term)
+                      ? *(global const floatv *)(dy + at +
+                                                 LOAD_OFFSET(l, e, STEP_VECTORS, OUT_PIXELS *T))
                       : (floatv)0.0f;
     }
 }
 
-INLINE void fetch_x_terms(floatv next[], global const float *x, int g, int first_column,
-                          int first_term) {
+/* x is the group's first channel. Unsigned, as above. */
+INLINE void fetch_x_terms(floatv next[], global const float *x, uint first_column,
+                          uint first_term) {
     EACH_LOAD(l, e, TUNE_N * STEP_VECTORS) {
-        const int column = first_column + e / STEP_VECTORS, term = first_term + TERM(e);
-        const int c = column / (R * S), tap = column % (R * S);
+        const uint column = first_column + LOAD_ROW(l, e, STEP_VECTORS);
+        const uint term = first_term + LOAD_PLACE(e, STEP_VECTORS) * TUNE_VECTOR;
+        const uint c = column / (R * S), tap = column % (R * S), pixel = term / T % OUT_PIXELS;
+        const uint y = pixel / OUT_W * STRIDE + tap / S - PADDING;
+        const uint at_x = pixel % OUT_W * STRIDE + tap % S - PADDING;
         const size_t t = term / (OUT_PIXELS * T);
-        const int pixel = term / T % OUT_PIXELS;
-        const int iy = pixel / OUT_W * STRIDE - PADDING + tap / S;
-        const int ix = pixel % OUT_W * STRIDE - PADDING + tap % S;
-        const int is_inside =
-            c < C && term < FILTER_TERMS && iy >= 0 && iy < H && ix >= 0 && ix < W;
-        next[l] = is_inside ? *(global const floatv *)(x + (((t * GROUPS + g) * C + c) * (H * W) +
-                                                            iy * W + ix) * T + term % T)
+        const int is_inside = IS_BELOW(column, FILTER_COLUMNS, TUNE_N) && IS_TERM(term) &&
+                              (PADDING == 0 || (y < H && at_x < W));
+        next[l] = is_inside ? *(global const floatv *)(x + t * (GROUPS * C * H * W * T) +
+                                                       ((c * H + y) * W + at_x) * T + term % T)
                             : (floatv)0.0f;
     }
 }
@@ -228,8 +241,8 @@ INLINE void fetch_x_terms(floatv next[], global const float *x, int g, int first
 /* Rows K, columns FILTER_COLUMNS; a split of a group in dimension 2. dw is memory for the sums of the
  * splits where there are several. */
 #define FETCH_FILTER(step)                                                                         \
-    fetch_dy_terms(next_a, dy, g, first_row, (first_step + (step)) * TUNE_K);                      \
-    fetch_x_terms(next_b, x, g, first_column, (first_step + (step)) * TUNE_K)
+    fetch_dy_terms(next_a, dy, first_row, (first_step + (step)) * TUNE_K);                         \
+    fetch_x_terms(next_b, x, first_column, (first_step + (step)) * TUNE_K)
 
 WORK_GROUP kernel void conv_backward_filter(global const float *dy, global const float *x,
                                             global float *dw) {
@@ -237,6 +250,8 @@ WORK_GROUP kernel void conv_backward_filter(global const float *dy, global const
     const int g = get_group_id(2) / TUNE_SPLITS, split = get_group_id(2) % TUNE_SPLITS;
     const int first_row = get_group_id(0) * TUNE_M, first_column = get_group_id(1) * TUNE_N;
     const int first_step = split * SPLIT_STEPS;
+    dy += ((size_t)g * K + first_row) * (OUT_PIXELS * T);
+    x += (size_t)g * (C * H * W * T);
     WALK(SPLIT_STEPS, FETCH_FILTER, STORE_TERMS, STORE_TERMS)
     UNROLL for (int v = 0; v < ITEM_VECTORS; v++) {
         const int column = first_column + ITEM_COLUMN(v);
