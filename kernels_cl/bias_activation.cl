@@ -23,6 +23,9 @@ kernel void bias_activation_forward(global const float *b, global floatv *y) {
 
 /* dy *= activation'(y); db += sum of dy over pixels and images. The sum is taken tile by tile.
  * Global size: TUNE_LOCAL, K, 1; local size: TUNE_LOCAL, 1, 1. */
+#if TUNE_LOCAL > 1
+__attribute__((reqd_work_group_size(TUNE_LOCAL, 1, 1)))
+#endif
 kernel void bias_activation_backward(global const floatv *y, global floatv *dy, global float *db) {
     const int item = get_local_id(0), k = get_global_id(1);
     floatv sum = (floatv)0.0f;

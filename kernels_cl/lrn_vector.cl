@@ -2,9 +2,11 @@
  * TUNE_SPAN neighbouring vectors of pixels and images, and slides over the channels, with what the window
  * sums in a ring: so each element is read once, in runs that a CPU's prefetcher likes.
  *
- *   TUNE_SPAN   vectors a work-item; with 1 the ring is kept in registers, as suits a GPU
+ *   TUNE_SPAN       vectors a work-item; with 1 the ring is kept in registers, as suits a GPU
+ *   TUNE_CHANNELS   channels a work-item: fewer than all where there would be too few work-items; those
+ *                   that the first and the last window reach beyond are read twice
  *
- * Global size of both: ceil(PIXELS * TILE_VECTORS / TUNE_SPAN), TILES, 1.
+ * Global size of both: ceil(PIXELS * TILE_VECTORS / TUNE_SPAN), TILES, ceil(C / TUNE_CHANNELS).
  *
  * With POOL, max-pooling of POOL x POOL follows, as maxpool.cl defines it: kernels for CPUs that never write
  * what lies between the two. */
@@ -20,12 +22,19 @@
 #ifndef TUNE_SPAN
 #define TUNE_SPAN 1
 #endif
+#ifndef TUNE_CHANNELS
+#define TUNE_CHANNELS C
+#endif
 
 #define HALF (SIZE / 2)
 #define CHANNEL (PIXELS * TILE_VECTORS)
 
 /* The vectors of a work-item: a constant where all have as many, or the ring could not be in registers. */
 #define VECTORS(begin) (CHANNEL % TUNE_SPAN == 0 ? TUNE_SPAN : min(TUNE_SPAN, CHANNEL - (begin)))
+
+/* The channels of a work-item: from the first to the one before the last. */
+#define FIRST_CHANNEL (TUNE_CHANNELS < C ? (int)get_global_id(2) * TUNE_CHANNELS : 0)
+#define LAST_CHANNEL(first) (TUNE_CHANNELS < C ? min(C, (first) + TUNE_CHANNELS) : C)
 
 /* scale^-BETA. For the usual BETA of 3/4, the cube of the inverse fourth root r, by Newton's method for
  * r^-4 = scale, r <- r (5 - scale r^4) / 4: a relative error e becomes 5/2 e^2. The first guess takes a
@@ -86,14 +95,15 @@ static floatv ring_sum(floatv ring[SIZE][TUNE_SPAN], int p) {
 kernel void lrn_forward(global const floatv *x, global floatv *y) {
     const int begin = get_global_id(0) * TUNE_SPAN, count = VECTORS(begin);
     const size_t first = (size_t)get_global_id(1) * C * CHANNEL + begin;
+    const int c0 = FIRST_CHANNEL, c1 = LAST_CHANNEL(c0);
     floatv squares[SIZE][TUNE_SPAN];
-    for (int c = -HALF; c < C + HALF; c++) {
+    for (int c = c0 - HALF; c < c1 + HALF; c++) {
         for (int p = 0; p < count; p++) {
             const floatv ahead = c < C && c >= 0 ? x[first + c * CHANNEL + p] : (floatv)0.0f;
             PUSH(squares, c + HALF, p, ahead * ahead);
         }
         const int i = c - HALF; /* the window around it is complete */
-        for (int p = 0; i >= 0 && p < count; p++) {
+        for (int p = 0; i >= c0 && p < count; p++) {
             const size_t at = first + i * CHANNEL + p;
             y[at] = x[at] * power(KAPPA + ALPHA * ring_sum(squares, p));
         }
@@ -213,7 +223,8 @@ MANY_REGISTERS kernel void lrn_backward(global const floatv *x, global const flo
 #ifdef POOL
     floatv slopes[TUNE_SPAN]; /* of what is normalised, of one channel */
 #endif
-    for (int c = -HALF; c < C + 2 * HALF; c++) {
+    const int c0 = FIRST_CHANNEL, c1 = LAST_CHANNEL(c0);
+    for (int c = max(c0 - 2 * HALF, -HALF); c < c1 + 2 * HALF; c++) {
         for (int p = 0; p < count; p++) {
             const floatv ahead = c < C && c >= 0 ? x[first + c * CHANNEL + p] : (floatv)0.0f;
             PUSH(squares, c + HALF, p, ahead * ahead);
@@ -227,7 +238,7 @@ MANY_REGISTERS kernel void lrn_backward(global const floatv *x, global const flo
 #endif
         for (int p = 0; p < count; p++) {
             floatv kept = (floatv)0.0f, term = (floatv)0.0f;
-            if (j >= 0 && j < C) {
+            if (j >= max(c0 - HALF, 0) && j < C) {
                 const size_t at = first + j * CHANNEL + p;
                 floatv other;
                 kept = slopes[p] * powers(KAPPA + ALPHA * ring_sum(squares, p), &other);
@@ -236,7 +247,7 @@ MANY_REGISTERS kernel void lrn_backward(global const floatv *x, global const flo
             PUSH(own, c + HALF, p, kept);
             PUSH(terms, c + HALF, p, term);
         }
-        for (int p = 0; i >= 0 && p < count; p++) {
+        for (int p = 0; i >= c0 && p < count; p++) {
             const size_t at = first + i * CHANNEL + p;
             dx[at] = RECENT(own, c + HALF, HALF, p) - 2.0f * ALPHA * BETA * x[at] * ring_sum(terms, p);
         }

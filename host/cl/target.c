@@ -54,9 +54,15 @@ size_t target_scratch(const struct target *target, size_t most) {
     return quarter && quarter < most ? quarter : most;
 }
 
-int target_reduction(const struct target *target) {
+int target_reduction(const struct target *target, int64_t vectors) {
+    /* A GPU hides the latency of memory by many work-items. What only describes itself as one may
+     * run them one after another. */
+    enum { ITEMS_OF_GPU = 1024, ITEMS_OF_OTHERS = 64, VECTORS_EACH = 4, FEW = 128 };
     if (target_has_vectors(target) || target->technique == TECHNIQUE_REFERENCE)
         return 1;
-    return power_of_two_below(
-        target->device.work_group_max < 64 ? (int)target->device.work_group_max : 64);
+    int64_t most = target->device.is_cpu ? ITEMS_OF_OTHERS : ITEMS_OF_GPU;
+    if (most > (int64_t)target->device.work_group_max)
+        most = (int64_t)target->device.work_group_max;
+    int64_t wanted = vectors > FEW ? vectors / VECTORS_EACH : vectors;
+    return power_of_two_below((int)(wanted < most ? wanted : most));
 }

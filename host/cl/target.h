@@ -54,7 +54,7 @@ size_t target_cache(const struct target *target, int level);
 /* Bytes of scratch memory that a pass may take: `most`, or a quarter of the largest allocation. */
 size_t target_scratch(const struct target *target, size_t most);
 
-/* Work-items that sum together in a reduction: 1 on a CPU. */
-int target_reduction(const struct target *target);
+/* Work-items that reduce so many vectors to one together, a power of two: 1 on a CPU. */
+int target_reduction(const struct target *target, int64_t vectors);
 
 #endif

@@ -2,6 +2,7 @@
 #include "layers/lrn.h"
 
 #include "base/error.h"
+#include "base/numbers.h"
 #include "layers/registry.h"
 
 struct lrn {
@@ -45,11 +46,27 @@ int lrn_span(const struct target *target) {
     return target_has_vectors(target) ? 32 : 1;
 }
 
+/* Channels of a work-item: all, unless that leaves a GPU with fewer work-items than hide its
+ * memory's latency. */
+static int channels(const struct target *target, struct shape shape) {
+    enum { ITEMS_A_UNIT = 1024, CHANNELS_LEAST = 16 };
+    int vectors = target->tiling.tile / target_vector(target);
+    double items = (double)shape.h * shape.w * vectors * target->tiling.tiles;
+    double wanted = (double)target->device.compute_units * ITEMS_A_UNIT;
+    int most = shape.c;
+    if (target->device.is_cpu)
+        return most;
+    while (most > CHANNELS_LEAST && items * blocks(shape.c, most) < wanted)
+        most = blocks(most, 2);
+    return most;
+}
+
 void lrn_define(struct kernel_spec *spec, const struct layer *layer, const struct target *target) {
     const struct lrn *lrn = layer->description;
     struct shape shape = layer->inputs[0];
     layer_define_tiling(spec, target);
     kernel_define(spec, "TUNE_SPAN", lrn_span(target));
+    kernel_define(spec, "TUNE_CHANNELS", channels(target, shape));
     kernel_define(spec, "C", shape.c);
     kernel_define(spec, "PIXELS", (long)shape.h * shape.w);
     kernel_define(spec, "SIZE", lrn->size);
@@ -77,7 +94,7 @@ static void kernels(const struct layer *layer, const struct target *target, int 
             size_t vectors = (size_t)(target->tiling.tile / target_vector(target));
             size_t span = (size_t)lrn_span(target);
             spec = kernel_spec("lrn_vector.cl", functions[i], (pixels * vectors + span - 1) / span,
-                               tiles, 1);
+                               tiles, (size_t)blocks(shape.c, channels(target, shape)));
             if (target_has_vectors(target))
                 spec.local[0] = spec.local[1] = spec.local[2] = 1;
         }

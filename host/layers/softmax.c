@@ -34,7 +34,12 @@ static void kernels(const struct layer *layer, const struct target *target, int 
     const struct softmax *softmax = layer->description;
     size_t vectors = (size_t)(target->tiling.tile / target_vector(target));
     size_t tiles = (size_t)target->tiling.tiles, classes = (size_t)layer->plan.output.c;
-    out->specs[FORWARD] = kernel_spec("softmax.cl", "softmax_forward", vectors, tiles, 1);
+    size_t local = (size_t)target_reduction(target, (int64_t)classes);
+    out->specs[FORWARD] = kernel_spec("softmax.cl", "softmax_forward", local, vectors, tiles);
+    if (local > 1) {
+        out->specs[FORWARD].local[0] = local;
+        out->specs[FORWARD].local[1] = out->specs[FORWARD].local[2] = 1;
+    }
     if (needs_dx)
         out->specs[BACKWARD] =
             kernel_spec("softmax.cl", "softmax_backward", vectors, classes, tiles);
@@ -43,6 +48,7 @@ static void kernels(const struct layer *layer, const struct target *target, int 
             continue;
         layer_define_tiling(&out->specs[i], target);
         kernel_define(&out->specs[i], "K", (long)classes);
+        kernel_define(&out->specs[i], "TUNE_LOCAL", (long)local);
         kernel_define_float(&out->specs[i], "TEMPERATURE", softmax->temperature);
         kernel_work(&out->specs[i], i == FORWARD ? "forward" : "backward data", 0,
                     2 * layer_bytes(target, layer->plan.output));

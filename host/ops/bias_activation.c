@@ -2,6 +2,12 @@
 
 const char *const activation_names[] = {"linear", "logistic", "tanh", "relu", "leaky", NULL};
 
+/* Work-items that sum a channel's gradient together. */
+static int reduction(const struct target *target, struct shape shape) {
+    int vectors = target->tiling.tile / target_vector(target);
+    return target_reduction(target, (int64_t)shape.h * shape.w * vectors);
+}
+
 static void define_problem(struct kernel_spec *spec, const struct target *target,
                            struct shape shape, enum activation activation) {
     kernel_define(spec, "T", target->tiling.tile);
@@ -10,7 +16,7 @@ static void define_problem(struct kernel_spec *spec, const struct target *target
     kernel_define(spec, "PIXELS", (long)shape.h * shape.w);
     kernel_define(spec, "ACTIVATION", activation);
     kernel_define(spec, "TUNE_VECTOR", target_vector(target));
-    kernel_define(spec, "TUNE_LOCAL", target_reduction(target));
+    kernel_define(spec, "TUNE_LOCAL", reduction(target, shape));
 }
 
 struct kernel_spec bias_activation_forward_spec(const struct target *target, struct shape shape,
@@ -27,7 +33,7 @@ struct kernel_spec bias_activation_forward_spec(const struct target *target, str
 
 struct kernel_spec bias_activation_backward_spec(const struct target *target, struct shape shape,
                                                  enum activation activation) {
-    size_t local = (size_t)target_reduction(target);
+    size_t local = (size_t)reduction(target, shape);
     struct kernel_spec spec =
         kernel_spec("bias_activation.cl", "bias_activation_backward", local, (size_t)shape.c, 1);
     spec.local[0] = local;

@@ -79,16 +79,21 @@ START_TEST(target_registers_are_few_on_a_cpu_without_avx512) {
 }
 END_TEST
 
-START_TEST(target_reduction_is_a_power_of_two_that_fits_a_work_group) {
+START_TEST(target_reduction_is_a_power_of_two_that_fits_the_work_group_and_the_work) {
     struct target gpu = make(0, 1, 32, TECHNIQUE_AUTO), cpu = make(1, 8, 32, TECHNIQUE_AUTO);
-    static const int sizes[][2] = {{1024, 64}, {64, 64}, {63, 32}, {1, 1}, {0, 1}};
+    struct target lanes = make(1, 1, 32, TECHNIQUE_AUTO);
+    static const int sizes[][3] = {{1024, 24200, 1024}, {256, 24200, 256}, {63, 24200, 32},
+                                   {1, 24200, 1},       {0, 24200, 1},     {1024, 1352, 256},
+                                   {1024, 8, 8},        {1024, 10, 8},     {1024, 1, 1}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         gpu.device.work_group_max = (size_t)sizes[i][0];
-        ck_assert_int_eq(target_reduction(&gpu), sizes[i][1]);
+        ck_assert_int_eq(target_reduction(&gpu, sizes[i][1]), sizes[i][2]);
     }
-    ck_assert_int_eq(target_reduction(&cpu), 1);
+    lanes.device.work_group_max = 1024;
+    ck_assert_int_eq(target_reduction(&lanes, 24200), 64);
+    ck_assert_int_eq(target_reduction(&cpu, 24200), 1);
     gpu.technique = TECHNIQUE_REFERENCE;
-    ck_assert_int_eq(target_reduction(&gpu), 1);
+    ck_assert_int_eq(target_reduction(&gpu, 24200), 1);
 }
 END_TEST
 
@@ -113,7 +118,7 @@ int main(void) {
     tcase_add_test(tests, target_vector_is_at_least_one);
     tcase_add_test(tests, target_vector_of_the_reference_is_one);
     tcase_add_test(tests, target_registers_are_few_on_a_cpu_without_avx512);
-    tcase_add_test(tests, target_reduction_is_a_power_of_two_that_fits_a_work_group);
+    tcase_add_test(tests, target_reduction_is_a_power_of_two_that_fits_the_work_group_and_the_work);
     tcase_add_test(tests, target_prefers_tiles_where_there_is_no_cpu_or_they_are_asked_for);
     return suite_run("cl/target", tests);
 }

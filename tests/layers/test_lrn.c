@@ -24,6 +24,9 @@ static const struct lrn_case cases[] = {
     {.shape = {3, 4, 1}, .batch = 12, .size = 9, .k = 1, .alpha = 1, .beta = 0.5},
     {.shape = {6, 1, 1}, .batch = 1, .size = 3, .k = 0.1, .alpha = 2, .beta = 1.7},
     {.shape = {4, 2, 2}, .batch = 7, .size = 1, .k = 1, .alpha = 1, .beta = 0},
+    /* more channels than a GPU's work-item takes */
+    {.shape = {50, 3, 5}, .batch = 7, .size = 5, .k = 2, .alpha = 0.5, .beta = 0.75},
+    {.shape = {33, 2, 3}, .batch = 2, .size = 9, .k = 1, .alpha = 0.5, .beta = 0.6},
     /* scales far from 1 */
     {.shape = {5, 2, 2}, .batch = 12, .size = 3, .k = 2, .alpha = 1, .beta = 0.75, .range = 1e8F},
     {.shape = {5, 2, 2},

@@ -20,6 +20,7 @@ static const struct softmax_case cases[] = {
     {.in = {5, 3, 2}, .batch = 33, .tile = 32, .temperature = 1},
     {.in = {1, 1, 1}, .batch = 1, .temperature = 1},
     {.in = {2, 1, 1}, .batch = 12, .temperature = 3},
+    {.in = {301, 1, 1}, .batch = 5, .temperature = 1},
 };
 
 static void open_softmax(struct layer_bench *bench, const struct softmax_case *c, int technique) {
