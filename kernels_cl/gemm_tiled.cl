@@ -6,7 +6,11 @@
  * fetched along what is contiguous: terms or rows of A, columns or terms of B, in vectors, which must be
  * whole (a row of C need not be).
  *
- * Local size: ITEMS, 1, 1; a work-group for each block of ceil(M / TUNE_M), ceil(COLUMNS / TUNE_N), 1. */
+ * Local size: ITEMS, 1, 1; a work-group for each block of ceil(M / TUNE_M), ceil(COLUMNS / TUNE_N), and each
+ * split.
+ *
+ *   TUNE_SPLITS   parts of the terms, each for work-groups of its own, whose sums wait in memory, one C after
+ *                 another, for gemm_add_splits; with 1 they go to C at once */
 #ifndef M
 #define M 4
 #define N 32
@@ -28,6 +32,9 @@
 #define TUNE_BUFFERS 2
 #define TUNE_SHARE 1
 #endif
+#ifndef TUNE_SPLITS
+#define TUNE_SPLITS 1
+#endif
 
 #if STRIDE_C == 0
 #define COLUMNS N
@@ -36,9 +43,6 @@
 #define COLUMNS (BATCH * N)
 #define TERMS N_SUM
 #endif
-
-/* Where a term begins in A; in B, the column's member of the batch is in the column's place. */
-#define MEMBER(term, stride) ((size_t)((term) / N_SUM) * (stride))
 
 #if !TRANSPOSE_A && N_SUM % TUNE_VECTOR == 0 && STRIDE_A % TUNE_VECTOR == 0
 #define LOADS_A (TUNE_M * TUNE_K / TUNE_VECTOR)
@@ -61,60 +65,92 @@ typedef float floata;
     EACH_LOAD(l_, e_, (size) * TUNE_K)                                                             \
     (slice)[e_ / (size) * (pitch) + e_ % (size)] = (next)[l_]
 
-INLINE void fetch_a(floata next[], global const float *a, int first_row, int first_term) {
+#define SPLIT_STEPS UP(UP(TERMS, TUNE_K), TUNE_SPLITS)
+#define IS_TERM(term) (SPLIT_STEPS * TUNE_SPLITS * TUNE_K == TERMS || (term) < TERMS)
+
+/* Where the rows of a slice that are terms begin: the l-th access's, and of which member of the batch. Of one
+ * sum, what depends on l is a constant. */
+#define TERM_ROW(l, e, each, first_term, pitch, stride)                                            \
+    (TERMS == N_SUM ? (size_t)(first_term) * (pitch) + LOAD_OFFSET(l, e, each, pitch)              \
+                    : (size_t)(((first_term) + LOAD_ROW(l, e, each)) / N_SUM) * (stride) +         \
+                          (size_t)(((first_term) + LOAD_ROW(l, e, each)) % N_SUM) * (pitch))
+
+/* Where a term lies in a row of terms. */
+#define TERM_PLACE(term, stride)                                                                   \
+    (TERMS == N_SUM ? (size_t)(term) : (size_t)((term) / N_SUM) * (stride) + (term) % N_SUM)
+
+INLINE void fetch_a(floata next[], global const float *a, uint first_row, uint first_term) {
     enum { LANES_A = sizeof(floata) / sizeof(float) };
     EACH_LOAD(l, e, LOADS_A) {
 #if TRANSPOSE_A
-        const int row = first_row + e % (TUNE_M / LANES_A) * LANES_A;
-        const int term = first_term + e / (TUNE_M / LANES_A);
-        const size_t at = MEMBER(term, STRIDE_A) + (size_t)(term % N_SUM) * M + row;
+        const uint row = first_row + LOAD_PLACE(e, TUNE_M / LANES_A) * LANES_A;
+        const uint term = first_term + LOAD_ROW(l, e, TUNE_M / LANES_A);
+        const size_t at = row + TERM_ROW(l, e, TUNE_M / LANES_A, first_term, M, STRIDE_A);
 #else
-        const int row = first_row + e / (TUNE_K / LANES_A);
-        const int term = first_term + e % (TUNE_K / LANES_A) * LANES_A;
-        const size_t at = MEMBER(term, STRIDE_A) + (size_t)row * N_SUM + term % N_SUM;
+        const uint row = first_row + LOAD_ROW(l, e, TUNE_K / LANES_A);
+        const uint term = first_term + LOAD_PLACE(e, TUNE_K / LANES_A) * LANES_A;
+        const size_t at = (size_t)first_row * N_SUM + TERM_PLACE(term, STRIDE_A) +
+                          LOAD_OFFSET(l, e, TUNE_K / LANES_A, N_SUM);
 #endif
-        next[l] = row < M && term < TERMS ? *(global const floata *)(a + at) : (floata)0.0f;
+        next[l] = IS_BELOW(row, M, TUNE_M) && IS_TERM(term) ? *(global const floata *)(a + at)
+                                                            : (floata)0.0f;
     }
 }
 
-INLINE void fetch_b(floatv next[], global const float *b, int first_column, int first_term) {
+/* Of two members of the batch, one is the column's or the term's. */
+INLINE void fetch_b(floatv next[], global const float *b, uint first_column, uint first_term) {
     EACH_LOAD(l, e, TUNE_N * TUNE_K / TUNE_VECTOR) {
 #if TRANSPOSE_B
-        const int column = first_column + e / (TUNE_K / TUNE_VECTOR);
-        const int term = first_term + e % (TUNE_K / TUNE_VECTOR) * TUNE_VECTOR;
-        const size_t at = (size_t)(column % N) * N_SUM + term % N_SUM;
+        const uint column = first_column + LOAD_ROW(l, e, TUNE_K / TUNE_VECTOR);
+        const uint term = first_term + LOAD_PLACE(e, TUNE_K / TUNE_VECTOR) * TUNE_VECTOR;
+        const size_t at = (size_t)(column / N) * STRIDE_B + (size_t)(column % N) * N_SUM +
+                          TERM_PLACE(term, STRIDE_B);
 #else
-        const int column = first_column + e % ROW_VECTORS * TUNE_VECTOR;
-        const int term = first_term + e / ROW_VECTORS;
-        const size_t at = (size_t)(term % N_SUM) * N + column % N;
+        const uint column = first_column + LOAD_PLACE(e, ROW_VECTORS) * TUNE_VECTOR;
+        const uint term = first_term + LOAD_ROW(l, e, ROW_VECTORS);
+        const size_t at = (size_t)(column / N) * STRIDE_B + column % N +
+                          TERM_ROW(l, e, ROW_VECTORS, first_term, N, STRIDE_B);
 #endif
-        const size_t member = STRIDE_C == 0 ? term / N_SUM : column / N;
-        next[l] = column < COLUMNS && term < TERMS
-                      ? *(global const floatv *)(b + member * STRIDE_B + at)
+        next[l] = IS_BELOW(column, COLUMNS, TUNE_N) && IS_TERM(term)
+                      ? *(global const floatv *)(b + at)
                       : (floatv)0.0f;
     }
 }
 
 #define FETCH(step)                                                                                \
-    fetch_a(next_a, a, first_row, (step)*TUNE_K);                                                  \
-    fetch_b(next_b, b, first_column, (step)*TUNE_K)
+    fetch_a(next_a, a, first_row, (first_step + (step)) * TUNE_K);                                 \
+    fetch_b(next_b, b, first_column, (first_step + (step)) * TUNE_K)
 #if TRANSPOSE_B
 #define STORE_B STORE_TERMS
 #else
 #define STORE_B STORE_SIDES
 #endif
 
+#define MEMBERS (STRIDE_C == 0 ? 1 : BATCH) /* of C */
+
 WORK_GROUP kernel void gemm_tiled(global const float *a, global const float *b, global float *c) {
     DECLARE_TILES(floata, LOADS_A)
     const int first_row = get_group_id(0) * TUNE_M, first_column = get_group_id(1) * TUNE_N;
-    WALK((TERMS + TUNE_K - 1) / TUNE_K, FETCH, STORE_A, STORE_B)
+    const int first_step = TUNE_SPLITS == 1 ? 0 : get_group_id(2) * SPLIT_STEPS;
+    if (TUNE_SPLITS > 1)
+        c += get_group_id(2) * ((size_t)MEMBERS * M * N);
+    WALK(SPLIT_STEPS, FETCH, STORE_A, STORE_B)
     UNROLL for (int v = 0; v < ITEM_VECTORS; v++) {
         const int column = first_column + ITEM_COLUMN(v);
         UNROLL for (int i = 0; i < TUNE_RM; i++) {
             const int row = first_row + ITEM_ROW + i;
             if (row < M && column < COLUMNS)
                 WRITE_ROW(c + (size_t)(column / N) * STRIDE_C + (size_t)row * N, column % N, N,
-                          sum[i][v], ACCUMULATE);
+                          sum[i][v], ACCUMULATE && TUNE_SPLITS == 1);
         }
     }
+}
+
+/* The sums of all splits, in their order. Global size: MEMBERS * M * N, 1, 1. */
+kernel void gemm_add_splits(global const float *sums, global float *c) {
+    const size_t i = get_global_id(0);
+    float sum = ACCUMULATE ? c[i] : 0.0f;
+    for (int split = 0; split < TUNE_SPLITS; split++)
+        sum += sums[split * ((size_t)MEMBERS * M * N) + i];
+    c[i] = sum;
 }

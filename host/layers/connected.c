@@ -57,11 +57,13 @@ static int infer(struct layer *layer) {
     return 0;
 }
 
+/* A product's kernel, and at FINISH after it the one that adds its splits. */
 enum {
     FORWARD,
-    FORWARD_BIAS,
-    BACKWARD_DATA,
-    BACKWARD_WEIGHT,
+    BACKWARD_DATA = 2,
+    BACKWARD_WEIGHT = 4,
+    FINISH = 1,
+    FORWARD_BIAS = 6,
     TRANSPOSE, /* of the input, for BACKWARD_WEIGHT */
     BACKWARD_BIAS,
 };
@@ -118,6 +120,11 @@ static void kernels(const struct layer *layer, const struct target *target, int 
             kernel_work(&specs.transpose, passes[i], 0, 2 * x);
             out->specs[TRANSPOSE] = specs.transpose;
         }
+        if (specs.finish.file) {
+            kernel_work(&specs.finish, passes[i], 0,
+                        (double)specs.scratch_bytes + (i == 1 ? w : y));
+            out->specs[products[i] + FINISH] = specs.finish;
+        }
         memcpy(&out->choices[out->choice_count], specs.choices, sizeof specs.choices);
         out->choice_count += specs.choice_count;
         if (specs.scratch_bytes > out->scratch_bytes)
@@ -132,9 +139,11 @@ static void kernels(const struct layer *layer, const struct target *target, int 
 static int multiply(const struct layer_run *run, int which, const struct buffer *a,
                     const struct buffer *b, struct buffer *c) {
     struct gemm gemm = product(run->layer, run->target->tiling, which);
-    return gemm_run(&gemm, run->kernels[which],
-                    which == BACKWARD_WEIGHT ? run->kernels[TRANSPOSE] : NULL, a, b, c,
-                    run->scratch);
+    struct gemm_kernels kernels = {.product = run->kernels[which],
+                                   .transpose =
+                                       which == BACKWARD_WEIGHT ? run->kernels[TRANSPOSE] : NULL,
+                                   .finish = run->kernels[which + FINISH]};
+    return gemm_run(&gemm, &kernels, a, b, c, run->scratch);
 }
 
 static int forward(const struct layer_run *run) {

@@ -24,6 +24,7 @@ enum { GEMM_TECHNIQUES = 3 };
 struct gemm_specs {
     struct kernel_spec product;
     struct kernel_spec transpose; /* turns B around into the scratch memory first */
+    struct kernel_spec finish;    /* adds what the product left in the scratch memory */
     size_t scratch_bytes;
     struct choice choices[GEMM_TECHNIQUES]; /* the ways to compute it */
     int choice_count;
@@ -63,10 +64,13 @@ struct gemm_specs gemm_specs_by(const struct gemm_technique *technique, const st
  * image, too, has an index that is made of whole vectors. */
 struct gemm gemm_turned(const struct gemm *gemm);
 
-/* Enqueues the product. The kernels were made from gemm_specs; those that it has not are NULL, as
- * is `scratch` where it needs none. */
-int gemm_run(const struct gemm *gemm, struct kernel *product, struct kernel *transpose,
-             const struct buffer *a, const struct buffer *b, struct buffer *c,
-             struct buffer *scratch);
+/* Made from the specs of those names; NULL where there is none. */
+struct gemm_kernels {
+    struct kernel *product, *transpose, *finish;
+};
+
+/* Enqueues the product. `scratch` is NULL where it needs none. */
+int gemm_run(const struct gemm *gemm, const struct gemm_kernels *kernels, const struct buffer *a,
+             const struct buffer *b, struct buffer *c, struct buffer *scratch);
 
 #endif

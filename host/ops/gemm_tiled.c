@@ -1,5 +1,6 @@
 /* The tiled technique of products: what gemm_tiled.cl leaves open, what suits a device by default,
  * and the kernel as it was tuned. */
+#include "base/numbers.h"
 #include "ops/gemm.h"
 #include "ops/tile.h"
 
@@ -15,37 +16,91 @@ static int accesses_are_side_by_side(const struct candidate *candidate) {
     return widest_access(candidate->problem) % candidate->values[TILE_VECTOR] == 0;
 }
 
-static const struct knob knobs[] = {TILE_KNOB_TABLE};
-static const struct rule rules[] = {
-    TILE_RULES,
-    {accesses_are_side_by_side, "so many floats are not side by side"},
-    {0},
-};
-static const struct space space = {"gemm_tiled.cl", knobs, TILE_KNOBS, rules};
-
 /* The columns of all members of the batch side by side, where each has a C. */
 static int64_t columns_of(const struct gemm *gemm) {
     return (int64_t)gemm->n * (gemm->stride_c ? gemm->batch : 1);
 }
 
+static int64_t terms_of(const struct gemm *gemm) {
+    return (int64_t)gemm->k * (gemm->stride_c ? 1 : gemm->batch);
+}
+
+/* ---- splits ---- */
+
+enum {
+    SPLIT_BYTES_MAX = 64 << 20, /* of scratch memory */
+    SPLIT_TERMS = 128,          /* at least, so that adding the splits is little beside them */
+    GROUPS_A_UNIT = 2, /* that a compute unit should have: they hide each other's waiting */
+};
+
+/* Splits of a C lie one after another, and so do its members. */
+static int64_t most_splits(const struct gemm *gemm, const struct target *target) {
+    int64_t bytes = gemm->m * columns_of(gemm) * (int64_t)sizeof(float);
+    int64_t most = (int64_t)target_scratch(target, SPLIT_BYTES_MAX) / bytes;
+    if (gemm->stride_c && gemm->batch > 1 && gemm->stride_c != (long)gemm->m * gemm->n)
+        return 1;
+    return most < 1 ? 1 : most;
+}
+
+static int splits_fit(const struct candidate *c) {
+    return c->values[TILE_KNOBS] <= most_splits(c->problem, c->target);
+}
+
+/* As many work-groups as a GPU runs at once, and no more: the last few would run alone. */
+static int choose_splits(const struct gemm *gemm, const struct tile *tile,
+                         const struct target *target) {
+    int64_t groups = blocks64(gemm->m, tile->m) * blocks64(columns_of(gemm), tile->n);
+    int64_t splits = (int64_t)GROUPS_A_UNIT * target->device.compute_units / groups;
+    splits = least64(splits, terms_of(gemm) / SPLIT_TERMS);
+    splits = least64(splits, most_splits(gemm, target));
+    return splits < 1 ? 1 : (int)splits;
+}
+
+/* ---- what is open ---- */
+
+enum { SPLITS = TILE_KNOBS, GEMM_KNOBS };
+static const struct knob knobs[] = {
+    TILE_KNOB_TABLE,
+    {"TUNE_SPLITS",
+     "parts of the terms, each for work-groups of its own",
+     {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}},
+};
+static const struct rule rules[] = {
+    TILE_RULES,
+    {accesses_are_side_by_side, "so many floats are not side by side"},
+    {splits_fit, "the splits take too much memory, or C has gaps"},
+    {0},
+};
+static const struct space space = {"gemm_tiled.cl", knobs, GEMM_KNOBS, rules};
+
 static int open(struct choice *choice, const struct gemm *gemm, const struct target *target) {
     struct tile tile;
+    int64_t most = least64(most_splits(gemm, target), blocks64(terms_of(gemm), SPLIT_TERMS));
     if (gemm->stride_c && gemm->stride_a) /* each member has an A and a C of its own */
         return 0;
-    if (!tile_choose(&tile, gemm->m, columns_of(gemm), 1, widest_access(gemm), &target->device))
+    if (!tile_choose(&tile, gemm->m, columns_of(gemm), most, widest_access(gemm), &target->device))
         return 0;
     choice->space = &space;
     tile_write(choice->defaults, &tile);
+    choice->defaults[SPLITS] = choose_splits(gemm, &tile, target);
     choice->most[TILE_VECTOR] = widest_access(gemm);
+    choice->most[SPLITS] = (int)most;
     return 1;
 }
 
 static void add(struct gemm_specs *out, const struct gemm *gemm, const struct target *target,
                 const int values[]) {
     struct tile tile = tile_read(values);
+    size_t floats = (size_t)(gemm->m * columns_of(gemm));
     (void)target;
-    out->product = tile_spec(space.file, "gemm_tiled", &tile, gemm->m, columns_of(gemm), 1);
+    out->product =
+        tile_spec(space.file, "gemm_tiled", &tile, gemm->m, columns_of(gemm), values[SPLITS]);
     tuning_define(&out->product, &space, values);
+    if (values[SPLITS] == 1)
+        return;
+    out->finish = kernel_spec(space.file, "gemm_add_splits", floats, 1, 1);
+    tuning_define(&out->finish, &space, values);
+    out->scratch_bytes = floats * (size_t)values[SPLITS] * sizeof(float);
 }
 
 const struct gemm_technique gemm_tiled = {open, add};
