@@ -52,6 +52,9 @@
 
 #define STEPS(terms) UP(terms, TUNE_K)
 
+/* Whether a pixel that a window reaches is one: without padding each is. */
+#define IS_PIXEL(y, x) (PADDING == 0 || ((y) < H && (x) < W))
+
 /* ---- forward: y = activate(w * x + b) ---- */
 
 #define OUT_PIXELS (OUT_H * OUT_W)
@@ -79,7 +82,7 @@ INLINE void fetch_x(floatv next[], global const float *x, uint column, uint firs
         const uint c = term / (R * S), y = iy + tap / S, at_x = ix + tap % S;
         const int is_inside = IS_BELOW(column, FORWARD_COLUMNS, TUNE_N) &&
                               IS_BELOW(term, FORWARD_TERMS, TUNE_K) &&
-                              (PADDING == 0 || (y < H && at_x < W));
+                              IS_PIXEL(y, at_x);
         next[l] = is_inside ? *(global const floatv *)(x + ((c * H + y) * W + at_x) * T)
                             : (floatv)0.0f;
     }
@@ -140,8 +143,8 @@ INLINE void fetch_turned_filters(float next[], global const float *w, uint phase
         const uint k = term / (TAP_ROWS * TAP_COLUMNS), tap = term % (TAP_ROWS * TAP_COLUMNS);
         const uint r = phase_y + tap / TAP_COLUMNS * STRIDE;
         const uint s = phase_x + tap % TAP_COLUMNS * STRIDE;
-        const int is_tap = (R % STRIDE == 0 || r < R) && (S % STRIDE == 0 || s < S);
-        next[l] = IS_BELOW(c, C, TUNE_M) && IS_BELOW(term, DATA_TERMS, TUNE_K) && is_tap
+        next[l] = IS_BELOW(c, C, TUNE_M) && IS_BELOW(term, DATA_TERMS, TUNE_K) &&
+                          IS_BELOW(r, R, STRIDE) && IS_BELOW(s, S, STRIDE)
                       ? (w + (k * (C * R * S) + r * S + s))[LOAD_OFFSET(l, e, TUNE_K, R *S)]
                       : 0.0f;
     }
@@ -231,7 +234,7 @@ INLINE void fetch_x_terms(floatv next[], global const float *x, uint first_colum
         const uint at_x = pixel % OUT_W * STRIDE + tap % S - PADDING;
         const size_t t = term / (OUT_PIXELS * T);
         const int is_inside = IS_BELOW(column, FILTER_COLUMNS, TUNE_N) && IS_TERM(term) &&
-                              (PADDING == 0 || (y < H && at_x < W));
+                              IS_PIXEL(y, at_x);
         next[l] = is_inside ? *(global const floatv *)(x + t * (GROUPS * C * H * W * T) +
                                                        ((c * H + y) * W + at_x) * T + term % T)
                             : (floatv)0.0f;
