@@ -12,6 +12,9 @@
  *     (buffer.c, window.c, pulse.c);
  *   - a part of a device is not given back: a thread of PoCL 3.1 may still look at it after all
  *     that used it is released, and crash (device.c, take_part);
+ *   - views of a buffer are released with it, the last made first: in another order NVIDIA's driver
+ *     580 crashes where they overlap, and that they end within the buffer is checked, as it is not
+ *     there (buffer.c);
  *   - memory is counted, as many drivers allocate at the first use and fail then, without a message
  *     (buffer.c);
  *   - a compiled program is asked for its kernels, and one that may have ended the process is not
