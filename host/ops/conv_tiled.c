@@ -7,42 +7,38 @@
 
 static const char file[] = "conv_tiled.cl";
 
-/* What a pass multiplies, as conv_tiled.cl says it: `count` products of rows x columns. */
-struct product {
-    int64_t rows, columns, terms, count;
-};
-
 static int64_t pixels(struct shape shape) {
     return (int64_t)shape.h * shape.w;
 }
 
-static struct product forward_product(const struct conv *conv, struct tiling tiling) {
-    return (struct product){.rows = conv_k(conv),
-                            .columns = pixels(conv->out) * tiling.tile * tiling.tiles,
-                            .terms = (int64_t)conv_c(conv) * conv->size * conv->size,
-                            .count = conv->groups};
+/* What a pass multiplies, as conv_tiled.cl says it. */
+static struct tile_product forward_product(const struct conv *conv, struct tiling tiling) {
+    return (struct tile_product){.rows = conv_k(conv),
+                                 .columns = pixels(conv->out) * tiling.tile * tiling.tiles,
+                                 .terms = (int64_t)conv_c(conv) * conv->size * conv->size,
+                                 .count = conv->groups};
 }
 
 /* The pixels of each phase. */
-static struct product data_product(const struct conv *conv, struct tiling tiling) {
+static struct tile_product data_product(const struct conv *conv, struct tiling tiling) {
     int64_t taps = blocks64(conv->size, conv->stride);
     int64_t phase = blocks64(conv->in.h, conv->stride) * blocks64(conv->in.w, conv->stride);
-    return (struct product){.rows = conv_c(conv),
-                            .columns = phase * tiling.tile * tiling.tiles,
-                            .terms = conv_k(conv) * taps * taps,
-                            .count = (int64_t)conv->groups * conv->stride * conv->stride};
+    return (struct tile_product){.rows = conv_c(conv),
+                                 .columns = phase * tiling.tile * tiling.tiles,
+                                 .terms = conv_k(conv) * taps * taps,
+                                 .count = (int64_t)conv->groups * conv->stride * conv->stride};
 }
 
-static struct product filter_product(const struct conv *conv, struct tiling tiling) {
-    struct product forward = forward_product(conv, tiling);
-    return (struct product){.rows = forward.rows,
-                            .columns = forward.terms,
-                            .terms = forward.columns,
-                            .count = forward.count};
+static struct tile_product filter_product(const struct conv *conv, struct tiling tiling) {
+    struct tile_product forward = forward_product(conv, tiling);
+    return (struct tile_product){.rows = forward.rows,
+                                 .columns = forward.terms,
+                                 .terms = forward.columns,
+                                 .count = forward.count};
 }
 
-static struct product product_of(const struct conv *conv, struct tiling tiling,
-                                 enum conv_pass pass) {
+static struct tile_product product_of(const struct conv *conv, struct tiling tiling,
+                                      enum conv_pass pass) {
     return pass == CONV_PASS_FORWARD ? forward_product(conv, tiling)
            : pass == CONV_PASS_DATA  ? data_product(conv, tiling)
                                      : filter_product(conv, tiling);
@@ -63,14 +59,14 @@ static const struct knob filter_knobs[] = {
 
 enum { SPLIT_BYTES_MAX = 64 << 20 }; /* of scratch memory */
 
-static int64_t most_splits(const struct product *product, const struct target *target) {
+static int64_t most_splits(const struct tile_product *product, const struct target *target) {
     int64_t bytes = product->rows * product->columns * product->count * (int64_t)sizeof(float);
     int64_t most = (int64_t)target_scratch(target, SPLIT_BYTES_MAX) / bytes;
     return most < 1 ? 1 : most;
 }
 
 static int splits_fit(const struct candidate *c) {
-    struct product product = filter_product(c->problem, c->target->tiling);
+    struct tile_product product = filter_product(c->problem, c->target->tiling);
     return c->values[SPLITS] <= most_splits(&product, c->target);
 }
 
@@ -95,44 +91,26 @@ static const struct space filter_space = {file, filter_knobs, FILTER_KNOBS, filt
 
 /* ---- what suits by default ---- */
 
-enum {
-    SPLIT_STEPS = 32,  /* at least, so that adding the splits is little beside them */
-    SPLITS_A_UNIT = 4, /* work-groups of backward filter that a compute unit should have */
-};
-
-static int64_t wanted_groups(const struct device_info *device) {
-    return SPLITS_A_UNIT * (int64_t)(device->compute_units > 0 ? device->compute_units : 1);
-}
-
-/* Filters are few and what they are summed over is long: without splits, most of a GPU would wait.
- */
-static int choose_splits(const struct product *product, const struct tile *tile,
-                         const struct target *target) {
-    int64_t groups =
-        blocks64(product->rows, tile->m) * blocks64(product->columns, tile->n) * product->count;
-    int splits = (int)least64(blocks64(wanted_groups(&target->device), groups),
-                              blocks64(product->terms, (int64_t)SPLIT_STEPS * tile->k));
-    splits = (int)least64(splits, most_splits(product, target));
-    return splits < 1 ? 1 : splits;
-}
+enum { SPLIT_TERMS = 256 }; /* at least, so that adding the splits is little beside them */
 
 static int open(struct choice *choice, const struct conv *conv, const struct target *target,
                 enum conv_pass pass) {
-    struct product product = product_of(conv, target->tiling, pass), whole = product;
-    int vector = target->tiling.tile < 4 ? target->tiling.tile : 4;
+    struct tile_product product = product_of(conv, target->tiling, pass);
+    int vector = target->tiling.tile < 4 ? target->tiling.tile : 4, splits;
     struct tile tile;
     if (pass == CONV_PASS_FILTER)
-        product.count *= wanted_groups(&target->device); /* it can have as many */
-    if (!tile_choose(&tile, product.rows, product.columns, product.count, vector, &target->device))
+        product.most_splits =
+            least64(most_splits(&product, target), blocks64(product.terms, SPLIT_TERMS));
+    if (!tile_choose(&tile, &splits, &product, vector, &target->device))
         return 0;
     tile_write(choice->defaults, &tile);
     choice->most[TILE_VECTOR] = vector;
     choice->space = &space;
     if (pass == CONV_PASS_FILTER) {
         choice->space = &filter_space;
-        choice->defaults[SPLITS] = choose_splits(&whole, &tile, target);
+        choice->defaults[SPLITS] = splits;
         choice->most[SPLITS] =
-            (int)least64(most_splits(&whole, target), blocks64(product.terms, tile.k));
+            (int)least64(most_splits(&product, target), blocks64(product.terms, tile.k));
     }
     return 1;
 }
@@ -143,23 +121,21 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
 enum { PASS_FORWARD = 1, PASS_BACKWARD_DATA, PASS_BACKWARD_FILTER, PASS_ADD_SPLITS };
 
 static void add_one(struct conv_specs *out, int kernel, int pass, const char *function,
-                    const struct product *product, const struct space *its_space,
+                    const struct tile_product *product, int splits, const struct space *its_space,
                     const int values[]) {
     struct tile tile = tile_read(values);
-    out->specs[kernel] =
-        tile_spec(file, function, &tile, product->rows, product->columns, product->count);
+    out->specs[kernel] = tile_spec(file, function, &tile, product, splits);
     kernel_define(&out->specs[kernel], "PASS", pass);
     tuning_define(&out->specs[kernel], its_space, values);
 }
 
-static void add_filter(struct conv_specs *out, const struct product *whole, const int values[]) {
-    struct product product = *whole;
-    product.count *= values[SPLITS];
-    add_one(out, CONV_BACKWARD_FILTER, PASS_BACKWARD_FILTER, "conv_backward_filter", &product,
-            &filter_space, values);
+static void add_filter(struct conv_specs *out, const struct tile_product *product,
+                       const int values[]) {
+    add_one(out, CONV_BACKWARD_FILTER, PASS_BACKWARD_FILTER, "conv_backward_filter", product,
+            values[SPLITS], &filter_space, values);
     if (values[SPLITS] == 1)
         return;
-    size_t weights = (size_t)(whole->rows * whole->columns * whole->count);
+    size_t weights = (size_t)(product->rows * product->columns * product->count);
     size_t bytes = weights * (size_t)values[SPLITS] * sizeof(float);
     struct kernel_spec *adds = &out->specs[CONV_FINISH_FILTER];
     *adds = kernel_spec(file, "conv_add_splits", weights, 1, 1);
@@ -171,14 +147,14 @@ static void add_filter(struct conv_specs *out, const struct product *whole, cons
 
 static void add(struct conv_specs *out, const struct conv *conv, const struct target *target,
                 enum conv_pass pass, const int values[]) {
-    struct product product = product_of(conv, target->tiling, pass);
+    struct tile_product product = product_of(conv, target->tiling, pass);
     if (pass == CONV_PASS_FILTER)
         add_filter(out, &product, values);
     else if (pass == CONV_PASS_DATA)
-        add_one(out, CONV_BACKWARD_DATA, PASS_BACKWARD_DATA, "conv_backward_data", &product, &space,
-                values);
+        add_one(out, CONV_BACKWARD_DATA, PASS_BACKWARD_DATA, "conv_backward_data", &product, 1,
+                &space, values);
     else
-        add_one(out, CONV_FORWARD, PASS_FORWARD, "conv_forward", &product, &space, values);
+        add_one(out, CONV_FORWARD, PASS_FORWARD, "conv_forward", &product, 1, &space, values);
 }
 
 const struct conv_technique conv_tiled = {open, add};

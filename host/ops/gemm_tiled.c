@@ -21,10 +21,6 @@ static int64_t columns_of(const struct gemm *gemm) {
     return (int64_t)gemm->n * (gemm->stride_c ? gemm->batch : 1);
 }
 
-static int64_t terms_of(const struct gemm *gemm) {
-    return (int64_t)gemm->k * (gemm->stride_c ? 1 : gemm->batch);
-}
-
 /* ---- splits ---- */
 
 enum {
@@ -46,14 +42,13 @@ static int splits_fit(const struct candidate *c) {
     return c->values[TILE_KNOBS] <= most_splits(c->problem, c->target);
 }
 
-/* As many work-groups as a GPU runs at once, and no more: the last few would run alone. */
-static int choose_splits(const struct gemm *gemm, const struct tile *tile,
-                         const struct target *target) {
-    int64_t groups = blocks64(gemm->m, tile->m) * blocks64(columns_of(gemm), tile->n);
-    int64_t splits = (int64_t)GROUPS_A_UNIT * target->device.compute_units / groups;
-    splits = least64(splits, terms_of(gemm) / SPLIT_TERMS);
-    splits = least64(splits, most_splits(gemm, target));
-    return splits < 1 ? 1 : (int)splits;
+static struct tile_product product_of(const struct gemm *gemm, const struct target *target) {
+    struct tile_product product = {.rows = gemm->m,
+                                   .columns = columns_of(gemm),
+                                   .terms = (int64_t)gemm->k * (gemm->stride_c ? 1 : gemm->batch),
+                                   .count = 1};
+    product.most_splits = least64(most_splits(gemm, target), blocks64(product.terms, SPLIT_TERMS));
+    return product;
 }
 
 /* ---- what is open ---- */
@@ -74,27 +69,26 @@ static const struct rule rules[] = {
 static const struct space space = {"gemm_tiled.cl", knobs, GEMM_KNOBS, rules};
 
 static int open(struct choice *choice, const struct gemm *gemm, const struct target *target) {
+    struct tile_product product = product_of(gemm, target);
     struct tile tile;
-    int64_t most = least64(most_splits(gemm, target), blocks64(terms_of(gemm), SPLIT_TERMS));
     if (gemm->stride_c && gemm->stride_a) /* each member has an A and a C of its own */
         return 0;
-    if (!tile_choose(&tile, gemm->m, columns_of(gemm), most, widest_access(gemm), &target->device))
+    if (!tile_choose(&tile, &choice->defaults[SPLITS], &product, widest_access(gemm),
+                     &target->device))
         return 0;
     choice->space = &space;
     tile_write(choice->defaults, &tile);
-    choice->defaults[SPLITS] = choose_splits(gemm, &tile, target);
     choice->most[TILE_VECTOR] = widest_access(gemm);
-    choice->most[SPLITS] = (int)most;
+    choice->most[SPLITS] = (int)product.most_splits;
     return 1;
 }
 
 static void add(struct gemm_specs *out, const struct gemm *gemm, const struct target *target,
                 const int values[]) {
     struct tile tile = tile_read(values);
-    size_t floats = (size_t)(gemm->m * columns_of(gemm));
-    (void)target;
-    out->product =
-        tile_spec(space.file, "gemm_tiled", &tile, gemm->m, columns_of(gemm), values[SPLITS]);
+    struct tile_product product = product_of(gemm, target);
+    size_t floats = (size_t)(product.rows * product.columns);
+    out->product = tile_spec(space.file, "gemm_tiled", &tile, &product, values[SPLITS]);
     tuning_define(&out->product, &space, values);
     if (values[SPLITS] == 1)
         return;

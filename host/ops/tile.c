@@ -85,19 +85,24 @@ int tile_is_shared_by_sub_groups(const struct candidate *candidate) {
     return tile.share == 1 || tile.share == tile_most_share(&tile, &candidate->target->device);
 }
 
-/* How long a product takes with a tile, in multiply-adds of a work-item's: what each compute unit
- * has to do of it, where a number that is fetched and kept costs as much as so many multiply-adds.
- * Two work-groups a unit hide each other's waiting. */
-static double cost(const struct tile *tile, int64_t rows, int64_t columns, int64_t count,
-                   const struct device_info *device) {
-    enum { FETCH = 16, GROUPS_A_UNIT = 2 };
-    int64_t groups = blocks64(rows, tile->m) * blocks64(columns, tile->n) * count;
-    int64_t at_once = GROUPS_A_UNIT * (int64_t)(device->compute_units ? device->compute_units : 1);
-    double group = (double)tile->m * tile->n + FETCH * (double)(tile->m + tile->n);
-    return (double)blocks64(groups, at_once) * group;
+static int64_t blocks_of(const struct tile_product *product, const struct tile *tile) {
+    return blocks64(product->rows, tile->m) * blocks64(product->columns, tile->n) * product->count;
 }
 
-int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count, int vector,
+/* How long a product takes, in multiply-adds of a work-group's: all of them take as long as each
+ * other, so what counts is in how many rounds they run. A number that is fetched and kept costs as
+ * much as so many multiply-adds; writing and adding a part as much as so many terms. */
+static double cost(const struct tile *tile, int64_t splits, const struct tile_product *product,
+                   const struct device_info *device) {
+    enum { FETCH = 16, PART = 64, GROUPS_A_UNIT = 2 /* which hide each other's waiting */ };
+    int64_t at_once = GROUPS_A_UNIT * (int64_t)(device->compute_units ? device->compute_units : 1);
+    int64_t rounds = blocks64(blocks_of(product, tile) * splits, at_once);
+    int64_t terms = blocks64(product->terms, splits) + (splits > 1 ? PART : 0);
+    double term = (double)tile->m * tile->n + FETCH * (double)(tile->m + tile->n);
+    return (double)rounds * (double)terms * term;
+}
+
+int tile_choose(struct tile *tile, int *splits, const struct tile_product *product, int vector,
                 const struct device_info *device) {
     double least = 0;
     for (const struct tile *t = device->sub_group ? tiles_of_128 : tiles; t->m; t++) {
@@ -105,9 +110,14 @@ int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count,
         if (vector < candidate.vector)
             candidate.vector = vector;
         candidate.share = tile_most_share(t, device);
-        double time = cost(&candidate, rows, columns, count, device);
-        if (tile_is_legal(&candidate, device) && (least == 0 || time < least)) {
+        if (!tile_is_legal(&candidate, device))
+            continue;
+        for (int64_t parts = 1; parts == 1 || parts <= product->most_splits; parts++) {
+            double time = cost(&candidate, parts, product, device);
+            if (least != 0 && time >= least)
+                continue;
             *tile = candidate;
+            *splits = (int)parts;
             least = time;
         }
     }
@@ -115,10 +125,11 @@ int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count,
 }
 
 struct kernel_spec tile_spec(const char *file, const char *function, const struct tile *tile,
-                             int64_t rows, int64_t columns, int64_t count) {
+                             const struct tile_product *product, int splits) {
     size_t items = (size_t)tile_items(tile);
-    struct kernel_spec spec = kernel_spec(file, function, items * (size_t)blocks64(rows, tile->m),
-                                          (size_t)blocks64(columns, tile->n), (size_t)count);
+    struct kernel_spec spec =
+        kernel_spec(file, function, items * (size_t)blocks64(product->rows, tile->m),
+                    (size_t)blocks64(product->columns, tile->n), (size_t)(product->count * splits));
     spec.local[0] = items;
     spec.local[1] = spec.local[2] = 1;
     return spec;

@@ -63,15 +63,22 @@ struct tile tile_read(const int values[]);
  */
 int tile_is_legal(const struct tile *tile, const struct device_info *device);
 
-/* The tile for a product of rows x columns, `count` of them, with accesses of up to `vector` floats
- * at a time: the one that is done first, if all is balanced; with as few work-items to a register
- * as can be had, since each needs many. Returns 0 where the device has too little for any. */
-int tile_choose(struct tile *tile, int64_t rows, int64_t columns, int64_t count, int vector,
+/* What is to be computed: `count` products of rows x columns, each the sum of so many terms, which
+ * can be divided into up to most_splits parts. */
+struct tile_product {
+    int64_t rows, columns, terms, count;
+    int64_t most_splits;
+};
+
+/* The tile for a product, with accesses of up to `vector` floats at a time, and into how many parts
+ * to divide its terms, for where rows and columns are few most of a GPU would wait: what is done
+ * first, if all is balanced. Returns 0 where the device has too little for any. */
+int tile_choose(struct tile *tile, int *splits, const struct tile_product *product, int vector,
                 const struct device_info *device);
 
-/* A specification with a work-group for each block of rows x columns, `count` times, without the
- * tile's macros. */
+/* A specification with a work-group for each block of each product and each of its splits, without
+ * the tile's macros. */
 struct kernel_spec tile_spec(const char *file, const char *function, const struct tile *tile,
-                             int64_t rows, int64_t columns, int64_t count);
+                             const struct tile_product *product, int splits);
 
 #endif
