@@ -28,7 +28,7 @@ def sum_work(kernels):
         row = row_of(kernel)
         if row is None or (row[0] == "input" and "input" in seen):
             continue
-        if kernel.get("function") == "conv_add_splits":
+        if kernel.get("function") in ("conv_add_splits", "gemm_add_splits"):
             continue  # what splits cost is no part of the bound
         seen.add(row[0])
         work = rows.setdefault(row, [0, 0])
