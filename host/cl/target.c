@@ -56,13 +56,12 @@ size_t target_scratch(const struct target *target, size_t most) {
 
 int target_reduction(const struct target *target, int64_t vectors) {
     /* A GPU hides the latency of memory by many work-items. What only describes itself as one may
-     * run them one after another. */
-    enum { ITEMS_OF_GPU = 1024, ITEMS_OF_OTHERS = 64, VECTORS_EACH = 4, FEW = 128 };
+     * run them one after another. Of fewer than the least Intel's runtime for CPUs (2026.2) sums
+     * wrongly, and a GPU would run the rest idle. */
+    enum { ITEMS_LEAST = 64, ITEMS_OF_GPU = 1024, VECTORS_EACH = 4 };
     if (target_has_vectors(target) || target->technique == TECHNIQUE_REFERENCE)
         return 1;
-    int64_t most = target->device.is_cpu ? ITEMS_OF_OTHERS : ITEMS_OF_GPU;
-    if (most > (int64_t)target->device.work_group_max)
-        most = (int64_t)target->device.work_group_max;
-    int64_t wanted = vectors > FEW ? vectors / VECTORS_EACH : vectors;
-    return power_of_two_below((int)(wanted < most ? wanted : most));
+    int64_t wanted = target->device.is_cpu ? 0 : least64(vectors / VECTORS_EACH, ITEMS_OF_GPU);
+    int64_t most = (int64_t)target->device.work_group_max;
+    return power_of_two_below((int)least64(wanted > ITEMS_LEAST ? wanted : ITEMS_LEAST, most));
 }
