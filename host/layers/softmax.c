@@ -31,10 +31,14 @@ enum { FORWARD, BACKWARD };
 static void kernels(const struct layer *layer, const struct target *target, int needs_dx,
                     enum truth truth_kind, struct layer_kernels *out) {
     (void)truth_kind;
+    /* Then there are no more than 256 work-items, whose places take 16 KiB of local memory: every
+     * device has 32. */
+    enum { CLASSES_SHARED = 1024 };
     const struct softmax *softmax = layer->description;
     size_t vectors = (size_t)(target->tiling.tile / target_vector(target));
     size_t tiles = (size_t)target->tiling.tiles, classes = (size_t)layer->plan.output.c;
-    size_t local = (size_t)target_reduction(target, (int64_t)classes);
+    size_t local = (size_t)target_reduction(target, classes < CLASSES_SHARED ? (int64_t)classes
+                                                                             : CLASSES_SHARED);
     out->specs[FORWARD] = kernel_spec("softmax.cl", "softmax_forward", local, vectors, tiles);
     if (local > 1) {
         out->specs[FORWARD].local[0] = local;

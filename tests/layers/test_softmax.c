@@ -21,6 +21,8 @@ static const struct softmax_case cases[] = {
     {.in = {1, 1, 1}, .batch = 1, .temperature = 1},
     {.in = {2, 1, 1}, .batch = 12, .temperature = 3},
     {.in = {301, 1, 1}, .batch = 5, .temperature = 1},
+    /* more classes than a work-group has room for, one each */
+    {.in = {5000, 1, 1}, .batch = 3, .temperature = 1},
 };
 
 static void open_softmax(struct layer_bench *bench, const struct softmax_case *c, int technique) {
