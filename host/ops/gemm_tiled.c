@@ -23,6 +23,8 @@ static int64_t columns_of(const struct gemm *gemm) {
 
 /* ---- splits ---- */
 
+enum { SPLITS = TILE_KNOBS, GEMM_KNOBS }; /* after the tile's knobs */
+
 enum {
     SPLIT_BYTES_MAX = 64 << 20, /* of scratch memory */
     SPLIT_TERMS = 128,          /* at least, so that adding the splits is little beside them */
@@ -39,7 +41,7 @@ static int64_t most_splits(const struct gemm *gemm, const struct target *target)
 }
 
 static int splits_fit(const struct candidate *c) {
-    return c->values[TILE_KNOBS] <= most_splits(c->problem, c->target);
+    return c->values[SPLITS] <= most_splits(c->problem, c->target);
 }
 
 static struct tile_product product_of(const struct gemm *gemm, const struct target *target) {
@@ -53,7 +55,6 @@ static struct tile_product product_of(const struct gemm *gemm, const struct targ
 
 /* ---- what is open ---- */
 
-enum { SPLITS = TILE_KNOBS, GEMM_KNOBS };
 static const struct knob knobs[] = {
     TILE_KNOB_TABLE,
     {"TUNE_SPLITS",
