@@ -13,8 +13,9 @@ enum {
     OF_LRN,
     OF_POOL = OF_LRN + 2,
 
-    /* Vectors of the normalised channel that a work-item keeps: they are pooled from the nearest
-     * caches. */
+    /* Channels that a work-item of forward normalises together, and vectors of each that it keeps:
+     * they are pooled from the nearest caches. */
+    BLOCK = 4,
     BAND_VECTORS = 1024,
     /* Work-items of forward for each compute unit, where there is work for so many. */
     WORKS_A_UNIT = 2,
@@ -92,6 +93,7 @@ static void add_fused(struct layer_kernels *out, const struct fused *fused,
         kernel_define(spec, "BEFORE", pool.before);
         kernel_define(spec, "OUT_H", pool.out.h);
         kernel_define(spec, "OUT_W", pool.out.w);
+        kernel_define(spec, "TUNE_BLOCK", BLOCK);
         kernel_define(spec, "TUNE_ROWS", band.rows);
         kernel_define(spec, "TUNE_COLUMNS", band.columns);
         /* The taps are half as long as floats. */
