@@ -78,30 +78,41 @@
 
 /* ---- filters ---- */
 
-/* Global size: TUNE_BLOCK, source channels, GROUPS * BLOCKS. */
-kernel void conv_winograd_filters(global const float *w, global float *scratch) {
-    const int j = get_global_id(0), source = get_global_id(1);
-    const int block = get_global_id(2) % BLOCKS, g = get_global_id(2) / BLOCKS;
-    const int result = block * TUNE_BLOCK + j;
-    const int k = PASS == 1 ? result : source, c = PASS == 1 ? source / PHASES : result;
-    float u[SIDE][SIDE];
+/* One tap of the filters whose numbers lie side by side in a block of U, from this one on: zero where the
+ * phase has none, or the block has no more filters. */
+static floatv tap_of(global const float *w, int g, int block, int first, int r, int s) {
+    union {
+        floatv vector;
+        float lanes[TUNE_VECTOR];
+    } tap;
+    UNROLL for (int i = 0; i < TUNE_VECTOR; i++) {
+        const int source = (first + i) / TUNE_BLOCK, result = block * TUNE_BLOCK + (first + i) % TUNE_BLOCK;
+        const int k = PASS == 1 ? result : source, c = PASS == 1 ? source / PHASES : result;
+        const int y = r * STRIDE + PHASE_Y(source), x = s * STRIDE + PHASE_X(source), at = y * R + x;
+        tap.lanes[i] = 0.0f;
+        if (result < RESULTS && y < R && x < R)
+            tap.lanes[i] = w[((g * K + k) * C + c) * TAPS + (PASS == 1 ? at : TAPS - 1 - at)];
+    }
+    return tap.vector;
+}
+
+/* TUNE_VECTOR divides SOURCES * TUNE_BLOCK here. Global size: their quotient, GROUPS * BLOCKS. */
+WIDE_VECTORS kernel void conv_winograd_filters(global const float *w, global float *scratch) {
+    const int at = get_global_id(0) * TUNE_VECTOR;
+    const int block = get_global_id(1) % BLOCKS, g = get_global_id(1) / BLOCKS;
+    floatv u[SIDE][SIDE];
     UNROLL for (int s = 0; s < WINDOW; s++) {
-        float v[SIDE];
-        UNROLL for (int r = 0; r < WINDOW; r++) {
-            const int y = r * STRIDE + PHASE_Y(source), x = s * STRIDE + PHASE_X(source);
-            const int tap = PASS == 1 ? y * R + x : TAPS - 1 - (y * R + x);
-            v[r] = 0.0f;
-            if (result < RESULTS && y < R && x < R)
-                v[r] = w[((g * K + k) * C + c) * TAPS + tap];
-        }
-        TRANSFORM_FILTER(v, float);
+        floatv v[SIDE];
+        UNROLL for (int r = 0; r < WINDOW; r++) v[r] = tap_of(w, g, block, at, r, s);
+        TRANSFORM_FILTER(v);
         UNROLL for (int i = 0; i < SIDE; i++) u[i][s] = v[i];
     }
     const int within = block % TUNE_BLOCKS, first = block - within;
-    global float *to = scratch + FILTERS_AT(g, first, within, 0) + source * TUNE_BLOCK + j;
+    global float *to = scratch + FILTERS_AT(g, first, within, 0) + at;
     UNROLL for (int i = 0; i < SIDE; i++) {
-        TRANSFORM_FILTER(u[i], float);
-        UNROLL for (int s = 0; s < SIDE; s++) to[(i * SIDE + s) * (BLOCKS_FROM(first) * PANEL)] = u[i][s];
+        TRANSFORM_FILTER(u[i]);
+        UNROLL for (int s = 0; s < SIDE; s++)
+            *(global floatv *)(to + (i * SIDE + s) * (BLOCKS_FROM(first) * PANEL)) = u[i][s];
     }
 }
 

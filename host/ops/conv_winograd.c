@@ -179,12 +179,20 @@ static int open(struct choice *choice, const struct conv *conv, const struct tar
 
 /* ---- the kernels ---- */
 
-static void define(struct kernel_spec *spec, const struct target *target, const int values[],
-                   enum conv_pass pass, int64_t slots) {
+static void define(struct kernel_spec *spec, int lanes, const int values[], enum conv_pass pass,
+                   int64_t slots) {
     kernel_define(spec, "PASS", pass + 1);
     kernel_define(spec, "SLOTS", (long)slots);
-    kernel_define(spec, "TUNE_VECTOR", target_lanes(target));
+    kernel_define(spec, "TUNE_VECTOR", lanes);
     tuning_define(spec, &space, values);
+}
+
+/* Lanes in which filters are transformed: they divide the filters' numbers in a block. */
+static int filter_lanes(const struct target *target, int numbers) {
+    int lanes = target_lanes(target);
+    while (numbers % lanes != 0)
+        lanes /= 2;
+    return lanes;
 }
 
 /* A patch is rounded as a whole: at the corner of a picture a large one is as coarse as in the
@@ -204,15 +212,17 @@ static void add(struct conv_specs *out, const struct conv *conv, const struct ta
     const struct scratch scratch = scratch_of(conv, &result, target, v);
     struct kernel_spec *pack = &out->specs[is_data ? CONV_PACK_BACKWARD : CONV_PACK_FORWARD];
     struct kernel_spec *spec = &out->specs[is_data ? CONV_BACKWARD_DATA : CONV_FORWARD];
-    *pack = kernel_spec(file, "conv_winograd_filters", (size_t)v[BLOCK], (size_t)result.sources,
-                        (size_t)conv->groups * (size_t)blocks(result.channels, v[BLOCK]));
+    const int lanes = filter_lanes(target, result.sources * v[BLOCK]);
+    *pack = kernel_spec(file, "conv_winograd_filters", (size_t)(result.sources * v[BLOCK] / lanes),
+                        (size_t)conv->groups * (size_t)blocks(result.channels, v[BLOCK]), 1);
     *spec = kernel_spec(file, is_data ? "conv_backward_data" : "conv_forward",
                         (size_t)(target->tiling.tile / (target_lanes(target) * v[VECTORS])),
                         (size_t)scratch.slots, 1);
-    define(pack, target, v, pass, scratch.slots);
-    define(spec, target, v, pass, scratch.slots);
+    define(pack, lanes, v, pass, scratch.slots);
+    define(spec, target_lanes(target), v, pass, scratch.slots);
     /* On a CPU one work-item is a work-group. */
-    spec->local[0] = spec->local[1] = spec->local[2] = target_has_vectors(target);
+    for (int i = 0; i < 3; i++)
+        pack->local[i] = spec->local[i] = target_has_vectors(target);
     size_t bytes = (size_t)(scratch.filters + scratch.slots * scratch.place) * sizeof(float);
     if (bytes > out->scratch_bytes)
         out->scratch_bytes = bytes;
