@@ -23,6 +23,9 @@
 #define STRIDE_C 0
 #define ACCUMULATE 0
 #endif
+#ifndef BIAS
+#define BIAS 0
+#endif
 #ifndef TUNE_VECTORS
 #define TUNE_VECTORS 1
 #endif
@@ -85,9 +88,20 @@
 #define FETCH_AT(row, p, i) A_AT((row) + (i), p)
 #endif
 
+/* The bias of a vector of C. */
+#if BIAS == 1
+#define BIAS_AT(row, column) ((floatv)bias[row])
+#else
+#define BIAS_AT(row, column) (*(global const floatv *)(bias + (column)))
+#endif
+
 /* Global size: ceil(N / WIDTH / TUNE_COLUMNS), ceil(M / PANEL_ROWS), 1. */
-WIDE_VECTORS kernel void gemm_vector(global const float *a, global const float *b,
-                                      global float *c) {
+#if BIAS
+WIDE_VECTORS kernel void gemm_vector(global const float *a, global const float *b, global float *c,
+                                     global const float *bias) {
+#else
+WIDE_VECTORS kernel void gemm_vector(global const float *a, global const float *b, global float *c) {
+#endif
     const int row_first = get_global_id(1) * PANEL_ROWS;
     const int row_end = min(row_first + PANEL_ROWS, M);
     const int column_first = get_global_id(0) * (WIDTH * TUNE_COLUMNS);
@@ -164,6 +178,17 @@ WIDE_VECTORS kernel void gemm_vector(global const float *a, global const float *
                                 is_added ? old[v] + sum[i][v] : sum[i][v];
                         }
                     }
+#if BIAS
+                    /* While they are near: in the loop above each row would have the activation's code. */
+                    const int finished = p0 + depth < TERMS ? 0 : min(TUNE_ROWS, row_end - row);
+                    NO_UNROLL for (int i = 0; i < finished; i++) {
+                        for (int v = 0; v < TUNE_VECTORS; v++) {
+                            global floatv *sums = (global floatv *)(to + (size_t)i * N) + v;
+                            const floatv z = *sums + BIAS_AT(row + i, column + v * TUNE_VECTOR);
+                            *sums = ACTIVATE(z);
+                        }
+                    }
+#endif
                 }
             }
         }

@@ -63,8 +63,8 @@ enum {
     BACKWARD_DATA = 2,
     BACKWARD_WEIGHT = 4,
     FINISH = 1,
-    FORWARD_BIAS = 6,
-    TRANSPOSE, /* of the input, for BACKWARD_WEIGHT */
+    FORWARD_BIAS = 6, /* where the product leaves it */
+    TRANSPOSE,        /* of the input, for BACKWARD_WEIGHT */
     BACKWARD_BIAS,
 };
 
@@ -74,13 +74,15 @@ static struct gemm product(const struct layer *layer, struct tiling tiling, int 
     int inputs = (int)shape_elements(layer->inputs[0]), outputs = connected->output;
     long x_stride = (long)inputs * tiling.tile, y_stride = (long)outputs * tiling.tile;
     switch (which) {
-    case FORWARD: /* y = W x */
+    case FORWARD: /* y = activate(W x + b) */
         return (struct gemm){.m = outputs,
                              .n = tiling.tile,
                              .k = inputs,
                              .batch = tiling.tiles,
                              .stride_b = x_stride,
-                             .stride_c = y_stride};
+                             .stride_c = y_stride,
+                             .bias = GEMM_BIAS_OF_ROWS,
+                             .activation = (enum activation)connected->activation};
     case BACKWARD_DATA: /* dx = W' dy */
         return (struct gemm){.m = inputs,
                              .n = tiling.tile,
@@ -109,6 +111,7 @@ static void kernels(const struct layer *layer, const struct target *target, int 
     static const char *const passes[] = {"forward", "backward weight", "backward data"};
     double x = layer_bytes(target, layer->inputs[0]), y = layer_bytes(target, layer->plan.output);
     double w = (double)parameter_elements(&layer->plan.parameters[0]) * sizeof(float);
+    enum activation activation = (enum activation)connected->activation;
     for (int i = 0; i < (needs_dx ? 3 : 2); i++) {
         struct gemm gemm = product(layer, target->tiling, products[i]);
         struct gemm_specs specs = gemm_specs(&gemm, target, passes[i]);
@@ -125,39 +128,43 @@ static void kernels(const struct layer *layer, const struct target *target, int 
                         (double)specs.scratch_bytes + (i == 1 ? w : y));
             out->specs[products[i] + FINISH] = specs.finish;
         }
+        if (products[i] == FORWARD && specs.leaves_bias)
+            out->specs[FORWARD_BIAS] =
+                bias_activation_forward_spec(target, layer->plan.output, activation);
         memcpy(&out->choices[out->choice_count], specs.choices, sizeof specs.choices);
         out->choice_count += specs.choice_count;
         if (specs.scratch_bytes > out->scratch_bytes)
             out->scratch_bytes = specs.scratch_bytes;
     }
-    enum activation activation = (enum activation)connected->activation;
-    out->specs[FORWARD_BIAS] = bias_activation_forward_spec(target, layer->plan.output, activation);
     out->specs[BACKWARD_BIAS] =
         bias_activation_backward_spec(target, layer->plan.output, activation);
 }
 
 static int multiply(const struct layer_run *run, int which, const struct buffer *a,
-                    const struct buffer *b, struct buffer *c) {
+                    const struct buffer *b, const struct buffer *bias, struct buffer *c) {
     struct gemm gemm = product(run->layer, run->target->tiling, which);
     struct gemm_kernels kernels = {.product = run->kernels[which],
                                    .transpose =
                                        which == BACKWARD_WEIGHT ? run->kernels[TRANSPOSE] : NULL,
                                    .finish = run->kernels[which + FINISH]};
-    return gemm_run(&gemm, &kernels, a, b, c, run->scratch);
+    return gemm_run(&gemm, &kernels, a, b, bias, c, run->scratch);
 }
 
 static int forward(const struct layer_run *run) {
-    TRY(multiply(run, FORWARD, run->parameters[0], run->x[0], run->y));
-    return LAUNCH(run->kernels[FORWARD_BIAS], BUFFER(run->parameters[1]), BUFFER(run->y));
+    const struct buffer *bias = run->parameters[1];
+    TRY(multiply(run, FORWARD, run->parameters[0], run->x[0], bias, run->y));
+    return run->kernels[FORWARD_BIAS]
+               ? LAUNCH(run->kernels[FORWARD_BIAS], BUFFER(bias), BUFFER(run->y))
+               : 0;
 }
 
 static int backward(const struct layer_run *run) {
     TRY(LAUNCH(run->kernels[BACKWARD_BIAS], BUFFER(run->y), BUFFER(run->dy),
                BUFFER(run->gradients[1])));
-    TRY(multiply(run, BACKWARD_WEIGHT, run->dy, run->x[0], run->gradients[0]));
+    TRY(multiply(run, BACKWARD_WEIGHT, run->dy, run->x[0], NULL, run->gradients[0]));
     if (!run->dx[0])
         return 0;
-    return multiply(run, BACKWARD_DATA, run->parameters[0], run->dy, run->dx[0]);
+    return multiply(run, BACKWARD_DATA, run->parameters[0], run->dy, NULL, run->dx[0]);
 }
 
 static struct element reference(const struct layer_values *values, struct result_index i) {

@@ -18,6 +18,10 @@ struct gemm gemm_turned(const struct gemm *gemm) {
         turned.transpose_b = !gemm->transpose_a;
         turned.transpose_a = 0;
         turned.stride_a = turned.stride_b = turned.stride_c = 0;
+        if (gemm->bias == GEMM_BIAS_OF_ROWS)
+            turned.bias = GEMM_BIAS_OF_COLUMNS;
+        else if (gemm->bias == GEMM_BIAS_OF_COLUMNS)
+            turned.bias = GEMM_BIAS_OF_ROWS;
     }
     return turned;
 }
@@ -33,6 +37,10 @@ static void define_problem(struct kernel_spec *spec, const struct gemm *gemm) {
     kernel_define(spec, "STRIDE_B", gemm->stride_b);
     kernel_define(spec, "STRIDE_C", gemm->stride_c);
     kernel_define(spec, "ACCUMULATE", gemm->accumulate);
+    if (gemm->bias) {
+        kernel_define(spec, "BIAS", gemm->bias);
+        kernel_define(spec, "ACTIVATION", gemm->activation);
+    }
 }
 
 /* ---- CLBlast ---- */
@@ -53,6 +61,7 @@ static void add_blas(struct gemm_specs *out, const struct gemm *gemm, const stru
     (void)target;
     (void)values;
     out->product = kernel_spec_of_blas();
+    out->leaves_bias = 1;
 }
 
 const struct gemm_technique gemm_blas = {open_blas, add_blas};
@@ -149,7 +158,8 @@ static int run_blas(const struct gemm *gemm, struct kernel *product, const struc
 }
 
 int gemm_run(const struct gemm *gemm, const struct gemm_kernels *kernels, const struct buffer *a,
-             const struct buffer *b, struct buffer *c, struct buffer *scratch) {
+             const struct buffer *b, const struct buffer *bias, struct buffer *c,
+             struct buffer *scratch) {
     struct gemm turned = gemm_turned(gemm);
     if (is_to_turn(gemm)) {
         const struct buffer *swap = a;
@@ -162,6 +172,11 @@ int gemm_run(const struct gemm *gemm, const struct gemm_kernels *kernels, const 
         TRY(LAUNCH(kernels->transpose, BUFFER(b), BUFFER(scratch)));
         b = scratch;
     }
-    TRY(LAUNCH(kernels->product, BUFFER(a), BUFFER(b), BUFFER(kernels->finish ? scratch : c)));
-    return kernels->finish ? LAUNCH(kernels->finish, BUFFER(scratch), BUFFER(c)) : 0;
+    if (kernels->finish) {
+        TRY(LAUNCH(kernels->product, BUFFER(a), BUFFER(b), BUFFER(scratch)));
+        return gemm->bias ? LAUNCH(kernels->finish, BUFFER(scratch), BUFFER(c), BUFFER(bias))
+                          : LAUNCH(kernels->finish, BUFFER(scratch), BUFFER(c));
+    }
+    return gemm->bias ? LAUNCH(kernels->product, BUFFER(a), BUFFER(b), BUFFER(c), BUFFER(bias))
+                      : LAUNCH(kernels->product, BUFFER(a), BUFFER(b), BUFFER(c));
 }

@@ -4,11 +4,16 @@
  *
  * op(A) is m x k, op(B) k x n, C m x n; rows are contiguous; op transposes where the flag says so.
  * The t-th matrix begins t * stride floats into its buffer. With stride_c 0 there is one C, the sum
- * over t. With accumulate, the products are added to what C holds. */
+ * over t. With accumulate, the products are added to what C holds. With a bias instead, C is
+ * activate(product + b), b having a number for each row or each column. */
 #ifndef OPS_GEMM_H
 #define OPS_GEMM_H
 
 #include "cl/tuning.h"
+#include "ops/bias_activation.h"
+
+/* The numbers that the kernels know them by. */
+enum gemm_bias { GEMM_NO_BIAS, GEMM_BIAS_OF_ROWS, GEMM_BIAS_OF_COLUMNS };
 
 struct gemm {
     int m, n, k;
@@ -16,6 +21,8 @@ struct gemm {
     int batch;
     long stride_a, stride_b, stride_c;
     int accumulate;
+    enum gemm_bias bias;
+    enum activation activation; /* with a bias alone */
 };
 
 enum { GEMM_TECHNIQUES = 3 };
@@ -25,6 +32,7 @@ struct gemm_specs {
     struct kernel_spec product;
     struct kernel_spec transpose; /* turns B around into the scratch memory first */
     struct kernel_spec finish;    /* adds what the product left in the scratch memory */
+    int leaves_bias; /* the product knows no bias: it is added, and activated, afterwards */
     size_t scratch_bytes;
     struct choice choices[GEMM_TECHNIQUES]; /* the ways to compute it */
     int choice_count;
@@ -69,8 +77,9 @@ struct gemm_kernels {
     struct kernel *product, *transpose, *finish;
 };
 
-/* Enqueues the product. `scratch` is NULL where it needs none. */
+/* Enqueues the product. `bias` and `scratch` are NULL where it needs none. */
 int gemm_run(const struct gemm *gemm, const struct gemm_kernels *kernels, const struct buffer *a,
-             const struct buffer *b, struct buffer *c, struct buffer *scratch);
+             const struct buffer *b, const struct buffer *bias, struct buffer *c,
+             struct buffer *scratch);
 
 #endif

@@ -35,6 +35,8 @@ static struct gemm forward_product(const struct gemm_size *s) {
     return (struct gemm){.m = s->outputs,
                          .n = s->lanes,
                          .k = s->inputs,
+                         .bias = GEMM_BIAS_OF_ROWS,
+                         .activation = s->outputs % 2 ? ACTIVATION_RELU : ACTIVATION_TANH,
                          .batch = s->tiles,
                          .stride_b = (long)s->inputs * s->lanes,
                          .stride_c = (long)s->outputs * s->lanes};
@@ -92,36 +94,58 @@ static int64_t span_of(const struct gemm *gemm, long stride, int size) {
     return (int64_t)(gemm->batch - 1) * stride + size;
 }
 
+/* The operands of a product, c before it. */
+struct operands {
+    struct operand a, b, bias, c;
+};
+
 /* What C shall be, from what it holds. */
-static double *expected(const struct gemm *gemm, const float *a, const float *b,
-                        const struct operand *c) {
+static double *expected(const struct gemm *gemm, const struct operands *o) {
+    const struct operand *c = &o->c;
     int size = gemm->m * gemm->n;
     double *want = new_doubles(c->count), *product = new_doubles(size);
     for (int64_t i = 0; i < c->count && gemm->accumulate; i++)
         want[i] = (double)c->values[i];
     for (int t = 0; t < gemm->batch; t++) {
-        reference_gemm(product, a + t * gemm->stride_a, b + t * gemm->stride_b, gemm->m, gemm->n,
-                       gemm->k, gemm->transpose_a, gemm->transpose_b);
+        reference_gemm(product, o->a.values + t * gemm->stride_a, o->b.values + t * gemm->stride_b,
+                       gemm->m, gemm->n, gemm->k, gemm->transpose_a, gemm->transpose_b);
         for (int i = 0; i < size; i++)
             want[t * gemm->stride_c + i] += product[i];
+    }
+    for (int64_t i = 0; i < c->count && gemm->bias; i++) { /* members of C follow one another */
+        const int64_t at = gemm->bias == GEMM_BIAS_OF_ROWS ? i / gemm->n % gemm->m : i % gemm->n;
+        want[i] = reference_activate(gemm->activation, want[i] + (double)o->bias.values[at]);
     }
     free(product);
     return want;
 }
 
+static void operands_create(struct operands *o, const struct gemm *gemm) {
+    operand_create(&o->a, span_of(gemm, gemm->stride_a, gemm->m * gemm->k), 1);
+    operand_create(&o->b, span_of(gemm, gemm->stride_b, gemm->k * gemm->n), 2);
+    operand_create(&o->c, span_of(gemm, gemm->stride_c, gemm->m * gemm->n), 3);
+    operand_create(&o->bias, gemm->bias == GEMM_BIAS_OF_COLUMNS ? gemm->n : gemm->m, 4);
+    guarded_write(&o->a.buffer, o->a.values);
+    guarded_write(&o->b.buffer, o->b.values);
+    guarded_write(&o->bias.buffer, o->bias.values);
+    if (gemm->accumulate)
+        guarded_write(&o->c.buffer, o->c.values);
+}
+
+static void operands_free(struct operands *o) {
+    operand_free(&o->a);
+    operand_free(&o->b);
+    operand_free(&o->bias);
+    operand_free(&o->c);
+}
+
 static void check_product(const char *what, const struct gemm *gemm,
                           const struct gemm_specs *specs) {
-    struct operand a, b, c;
+    struct operands o;
     struct guarded scratch;
     struct gemm_kernels kernels = {0};
-    operand_create(&a, span_of(gemm, gemm->stride_a, gemm->m * gemm->k), 1);
-    operand_create(&b, span_of(gemm, gemm->stride_b, gemm->k * gemm->n), 2);
-    operand_create(&c, span_of(gemm, gemm->stride_c, gemm->m * gemm->n), 3);
-    double *want = expected(gemm, a.values, b.values, &c);
-    guarded_write(&a.buffer, a.values);
-    guarded_write(&b.buffer, b.values);
-    if (gemm->accumulate)
-        guarded_write(&c.buffer, c.values);
+    operands_create(&o, gemm);
+    double *want = expected(gemm, &o);
     ck_succeeds(kernel_create(&kernels.product, test_device(), &specs->product));
     if (specs->transpose.file)
         ck_succeeds(kernel_create(&kernels.transpose, test_device(), &specs->transpose));
@@ -129,21 +153,19 @@ static void check_product(const char *what, const struct gemm *gemm,
         ck_succeeds(kernel_create(&kernels.finish, test_device(), &specs->finish));
     guarded_create(&scratch, specs->scratch_bytes, "scratch");
 
-    ck_succeeds(
-        gemm_run(gemm, &kernels, a.buffer.view, b.buffer.view, c.buffer.view, scratch.view));
-    guarded_read(&c.buffer, c.values);
-    guarded_check(&c.buffer, what);
+    ck_succeeds(gemm_run(gemm, &kernels, o.a.buffer.view, o.b.buffer.view, o.bias.buffer.view,
+                         o.c.buffer.view, scratch.view));
+    guarded_read(&o.c.buffer, o.c.values);
+    guarded_check(&o.c.buffer, what);
     guarded_check(&scratch, what);
     int64_t terms = (int64_t)gemm->k * (gemm->stride_c ? 1 : gemm->batch);
-    check_close(what, c.values, want, c.count, sum_tolerance(terms));
+    check_close(what, o.c.values, want, o.c.count, sum_tolerance(terms));
     free(want);
     kernel_free(kernels.product);
     kernel_free(kernels.transpose);
     kernel_free(kernels.finish);
     guarded_free(&scratch);
-    operand_free(&a);
-    operand_free(&b);
-    operand_free(&c);
+    operands_free(&o);
 }
 
 static void check_specs(const struct gemm *gemm, const struct gemm_specs *specs) {
@@ -194,6 +216,8 @@ START_TEST(gemm_of_clblast_matches_reference_in_every_form_of_a_connected_layer)
                                   weight_product(&sizes[i])};
         for (int p = 0; p < 3; p++) {
             struct gemm_specs specs = gemm_specs_by(&gemm_blas, &products[p], &target, NULL);
+            ck_assert_int_eq(specs.leaves_bias, 1);
+            products[p].bias = GEMM_NO_BIAS;
             check_specs(&products[p], &specs);
         }
     }
@@ -338,13 +362,13 @@ START_TEST(gemm_of_clblast_has_a_time_and_can_be_mute) {
     ck_succeeds(buffer_write(matrix, 0, sizeof values, values));
     ck_succeeds(buffer_write(product, 0, sizeof values, values));
     kernel_mute(kernels.product, 1);
-    ck_succeeds(gemm_run(&gemm, &kernels, matrix, matrix, product, NULL));
+    ck_succeeds(gemm_run(&gemm, &kernels, matrix, matrix, NULL, product, NULL));
     ck_succeeds(device_collect_times(device));
     ck_assert_double_eq(kernel_seconds(kernels.product), 0);
     ck_succeeds(buffer_read(product, 0, sizeof mute, mute));
     ck_assert_float_eq(mute[0], 1);
     kernel_mute(kernels.product, 0);
-    ck_succeeds(gemm_run(&gemm, &kernels, matrix, matrix, product, NULL));
+    ck_succeeds(gemm_run(&gemm, &kernels, matrix, matrix, NULL, product, NULL));
     ck_succeeds(device_collect_times(device));
     ck_assert_double_gt(kernel_seconds(kernels.product), 0);
     ck_succeeds(buffer_read(product, 0, sizeof values, values));

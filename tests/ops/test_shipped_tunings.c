@@ -54,6 +54,8 @@ static struct gemm gemm_of(const char *p) {
         .stride_b = number(p, "STRIDE_B"),
         .stride_c = number(p, "STRIDE_C"),
         .accumulate = number(p, "ACCUMULATE"),
+        .bias = (enum gemm_bias)number(p, "BIAS"),
+        .activation = (enum activation)number(p, "ACTIVATION"),
     };
 }
 
