@@ -17,7 +17,7 @@
 #endif
 
 /* Elements of the window of output o, along one axis, that lie in the picture. */
-#define WINDOW(o, size, in) \
+#define REACHED(o, size, in) \
     (min((o) * STRIDE - BEFORE + (size), in) - max((o) * STRIDE - BEFORE, 0))
 
 /* Global size: TILE_VECTORS * OUT_W, OUT_H, TILES * C. */
@@ -47,7 +47,7 @@ kernel void avgpool_backward(global const floatv *dy, global floatv *dx) {
     floatv sum = (floatv)0.0f;
     for (int oy = FIRST_OUTPUT(iy, SIZE_H); oy < END_OUTPUT(iy, OUT_H); oy++) {
         for (int ox = FIRST_OUTPUT(ix, SIZE_W); ox < END_OUTPUT(ix, OUT_W); ox++) {
-            const float share = 1.0f / (float)(WINDOW(oy, SIZE_H, H) * WINDOW(ox, SIZE_W, W));
+            const float share = 1.0f / (float)(REACHED(oy, SIZE_H, H) * REACHED(ox, SIZE_W, W));
             sum += dy[((plane * OUT_H + oy) * OUT_W + ox) * TILE_VECTORS + v] * share;
         }
     }
