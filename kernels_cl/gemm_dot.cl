@@ -10,8 +10,6 @@
 #define STRIDE_A 0
 #define STRIDE_B 0
 #define ACCUMULATE 0
-#endif
-#ifndef BIAS
 #define BIAS 0
 #endif
 #ifndef TUNE_ROWS
@@ -20,12 +18,8 @@
 #endif
 
 /* Global size: ceil(N / TUNE_COLUMNS), ceil(M / TUNE_ROWS), 1. */
-#if BIAS
 WIDE_VECTORS kernel void gemm_dot(global const float *a, global const float *b, global float *c,
                                   global const float *bias) {
-#else
-WIDE_VECTORS kernel void gemm_dot(global const float *a, global const float *b, global float *c) {
-#endif
     const int column = get_global_id(0) * TUNE_COLUMNS;
     const int row = get_global_id(1) * TUNE_ROWS;
     floatv sum[TUNE_ROWS][TUNE_COLUMNS];
@@ -50,14 +44,13 @@ WIDE_VECTORS kernel void gemm_dot(global const float *a, global const float *b, 
     for (int i = 0; i < TUNE_ROWS && row + i < M; i++) {
         for (int j = 0; j < TUNE_COLUMNS && column + j < N; j++) {
             const size_t at = (size_t)(row + i) * N + column + j;
-            const float value = LANE_SUM(sum[i][j]) + (ACCUMULATE ? c[at] : 0.0f);
-#if BIAS
-            const floatv z = (floatv)(value + bias[BIAS == 1 ? row + i : column + j]); /* in all lanes */
-            const floatv activated = ACTIVATE(z);
-            c[at] = *(const float *)&activated;
-#else
+            float value = LANE_SUM(sum[i][j]) + (ACCUMULATE ? c[at] : 0.0f);
+            if (BIAS) {
+                const floatv z = (floatv)(value + bias[BIAS == 1 ? row + i : column + j]); /* in all lanes */
+                const floatv activated = ACTIVATE(z);
+                value = *(const float *)&activated;
+            }
             c[at] = value;
-#endif
         }
     }
 }

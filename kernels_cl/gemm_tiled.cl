@@ -22,8 +22,6 @@
 #define STRIDE_B 0
 #define STRIDE_C 0
 #define ACCUMULATE 0
-#endif
-#ifndef BIAS
 #define BIAS 0
 #endif
 #ifndef TUNE_M
@@ -132,29 +130,21 @@ INLINE void fetch_b(floatv next[], global const float *b, uint first_column, uin
 #define MEMBERS (STRIDE_C == 0 ? 1 : BATCH) /* of C */
 
 /* What becomes of so many lanes of C, from a place on: with a bias it is added, and activated. */
-#if BIAS
 INLINE floatv finish(floatv value, global const float *bias, int row, int column) {
     union {
         floatv vector;
         float lanes[TUNE_VECTOR];
     } own;
+    if (!BIAS)
+        return value;
     UNROLL for (int j = 0; j < TUNE_VECTOR; j++)
         own.lanes[j] = bias[BIAS == 1 ? row : min(column + j, N - 1)];
     value += own.vector;
     return ACTIVATE(value);
 }
-#else
-#define finish(value, bias, row, column) (value)
-#endif
 
-#if BIAS && TUNE_SPLITS == 1
 WORK_GROUP kernel void gemm_tiled(global const float *a, global const float *b, global float *c,
                                   global const float *bias) {
-#define FINISH(value, row, column) finish(value, bias, row, column)
-#else
-WORK_GROUP kernel void gemm_tiled(global const float *a, global const float *b, global float *c) {
-#define FINISH(value, row, column) (value)
-#endif
     DECLARE_TILES(floata, LOADS_A)
     const int first_row = get_group_id(0) * TUNE_M, first_column = get_group_id(1) * TUNE_N;
     const int first_step = TUNE_SPLITS == 1 ? 0 : get_group_id(2) * SPLIT_STEPS;
@@ -166,7 +156,8 @@ WORK_GROUP kernel void gemm_tiled(global const float *a, global const float *b, 
         UNROLL for (int i = 0; i < TUNE_RM; i++) {
             const int row = first_row + ITEM_ROW + i;
             if (row < M && column < COLUMNS) {
-                const floatv value = FINISH(sum[i][v], row, column % N);
+                const floatv value =
+                    TUNE_SPLITS == 1 ? finish(sum[i][v], bias, row, column % N) : sum[i][v];
                 WRITE_ROW(c + (size_t)(column / N) * STRIDE_C + (size_t)row * N, column % N, N, value,
                           ACCUMULATE && TUNE_SPLITS == 1);
             }
@@ -175,11 +166,7 @@ WORK_GROUP kernel void gemm_tiled(global const float *a, global const float *b, 
 }
 
 /* The sums of all splits, in their order. Global size: MEMBERS * M * N, 1, 1. */
-#if BIAS
 kernel void gemm_add_splits(global const float *sums, global float *c, global const float *bias) {
-#else
-kernel void gemm_add_splits(global const float *sums, global float *c) {
-#endif
     const size_t i = get_global_id(0);
     float sum = ACCUMULATE ? c[i] : 0.0f;
     for (int split = 0; split < TUNE_SPLITS; split++)

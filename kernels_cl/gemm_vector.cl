@@ -22,8 +22,6 @@
 #define STRIDE_B 0
 #define STRIDE_C 0
 #define ACCUMULATE 0
-#endif
-#ifndef BIAS
 #define BIAS 0
 #endif
 #ifndef TUNE_VECTORS
@@ -96,12 +94,8 @@
 #endif
 
 /* Global size: ceil(N / WIDTH / TUNE_COLUMNS), ceil(M / PANEL_ROWS), 1. */
-#if BIAS
 WIDE_VECTORS kernel void gemm_vector(global const float *a, global const float *b, global float *c,
                                      global const float *bias) {
-#else
-WIDE_VECTORS kernel void gemm_vector(global const float *a, global const float *b, global float *c) {
-#endif
     const int row_first = get_global_id(1) * PANEL_ROWS;
     const int row_end = min(row_first + PANEL_ROWS, M);
     const int column_first = get_global_id(0) * (WIDTH * TUNE_COLUMNS);
@@ -178,17 +172,15 @@ WIDE_VECTORS kernel void gemm_vector(global const float *a, global const float *
                                 is_added ? old[v] + sum[i][v] : sum[i][v];
                         }
                     }
-#if BIAS
                     /* While they are near: in the loop above each row would have the activation's code. */
-                    const int finished = p0 + depth < TERMS ? 0 : min(TUNE_ROWS, row_end - row);
-                    NO_UNROLL for (int i = 0; i < finished; i++) {
+                    const int is_finished = BIAS && p0 + depth == TERMS;
+                    NO_UNROLL for (int i = 0; is_finished && i < min(TUNE_ROWS, row_end - row); i++) {
                         for (int v = 0; v < TUNE_VECTORS; v++) {
                             global floatv *sums = (global floatv *)(to + (size_t)i * N) + v;
                             const floatv z = *sums + BIAS_AT(row + i, column + v * TUNE_VECTOR);
                             *sums = ACTIVATE(z);
                         }
                     }
-#endif
                 }
             }
         }

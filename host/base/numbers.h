@@ -26,6 +26,13 @@ static inline int64_t blocks64(int64_t whole, int64_t block) {
     return (whole + block - 1) / block;
 }
 
+/* `most`, a power of two, halved until it divides a number. */
+static inline int halved_to_divide(int most, int64_t number) {
+    while (number % most != 0)
+        most /= 2;
+    return most;
+}
+
 /* The one in the middle, of `count` > 0, which it sorts: the lowest is the first then. */
 double median(double *values, int count);
 

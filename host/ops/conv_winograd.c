@@ -187,14 +187,6 @@ static void define(struct kernel_spec *spec, int lanes, const int values[], enum
     tuning_define(spec, &space, values);
 }
 
-/* Lanes in which filters are transformed: they divide the filters' numbers in a block. */
-static int filter_lanes(const struct target *target, int numbers) {
-    int lanes = target_lanes(target);
-    while (numbers % lanes != 0)
-        lanes /= 2;
-    return lanes;
-}
-
 /* A patch is rounded as a whole: at the corner of a picture a large one is as coarse as in the
  * middle, where the terms are more by this factor, while what is allowed goes by the terms. */
 static double slack_of(const struct conv *conv, enum conv_pass pass, int patch) {
@@ -212,8 +204,9 @@ static void add(struct conv_specs *out, const struct conv *conv, const struct ta
     const struct scratch scratch = scratch_of(conv, &result, target, v);
     struct kernel_spec *pack = &out->specs[is_data ? CONV_PACK_BACKWARD : CONV_PACK_FORWARD];
     struct kernel_spec *spec = &out->specs[is_data ? CONV_BACKWARD_DATA : CONV_FORWARD];
-    const int lanes = filter_lanes(target, result.sources * v[BLOCK]);
-    *pack = kernel_spec(file, "conv_winograd_filters", (size_t)(result.sources * v[BLOCK] / lanes),
+    const int numbers = result.sources * v[BLOCK]; /* of the filters, in a block */
+    const int lanes = halved_to_divide(target_lanes(target), numbers);
+    *pack = kernel_spec(file, "conv_winograd_filters", (size_t)(numbers / lanes),
                         (size_t)conv->groups * (size_t)blocks(result.channels, v[BLOCK]), 1);
     *spec = kernel_spec(file, is_data ? "conv_backward_data" : "conv_forward",
                         (size_t)(target->tiling.tile / (target_lanes(target) * v[VECTORS])),

@@ -1,6 +1,7 @@
 #include "ops/gemm.h"
 
 #include "base/error.h"
+#include "base/numbers.h"
 #include "cl/blas.h"
 
 #include <string.h>
@@ -37,10 +38,8 @@ static void define_problem(struct kernel_spec *spec, const struct gemm *gemm) {
     kernel_define(spec, "STRIDE_B", gemm->stride_b);
     kernel_define(spec, "STRIDE_C", gemm->stride_c);
     kernel_define(spec, "ACCUMULATE", gemm->accumulate);
-    if (gemm->bias) {
-        kernel_define(spec, "BIAS", gemm->bias);
-        kernel_define(spec, "ACTIVATION", gemm->activation);
-    }
+    kernel_define(spec, "BIAS", gemm->bias);
+    kernel_define(spec, "ACTIVATION", gemm->activation);
 }
 
 /* ---- CLBlast ---- */
@@ -68,18 +67,12 @@ const struct gemm_technique gemm_blas = {open_blas, add_blas};
 
 /* ---- choosing ---- */
 
-/* The widest vector that so many floats are made of. */
-static int widest_vector(int floats, const struct target *target) {
-    int vector = target_flat_vector(target);
-    while (vector > 1 && floats % vector != 0)
-        vector /= 2;
-    return vector;
-}
-
 /* Whether lanes are better terms of the sum: where B lies so, and its columns make no such vectors.
  */
 static int prefers_dot(const struct gemm *gemm, const struct target *target) {
-    return gemm->transpose_b && widest_vector(gemm->n, target) < widest_vector(gemm->k, target);
+    const int widest = target_flat_vector(target);
+    return gemm->transpose_b &&
+           halved_to_divide(widest, gemm->n) < halved_to_divide(widest, gemm->k);
 }
 
 /* The techniques worth trying, the one to take by default first. On an NVIDIA H100 CLBlast took
@@ -172,11 +165,8 @@ int gemm_run(const struct gemm *gemm, const struct gemm_kernels *kernels, const 
         TRY(LAUNCH(kernels->transpose, BUFFER(b), BUFFER(scratch)));
         b = scratch;
     }
-    if (kernels->finish) {
-        TRY(LAUNCH(kernels->product, BUFFER(a), BUFFER(b), BUFFER(scratch)));
-        return gemm->bias ? LAUNCH(kernels->finish, BUFFER(scratch), BUFFER(c), BUFFER(bias))
-                          : LAUNCH(kernels->finish, BUFFER(scratch), BUFFER(c));
-    }
-    return gemm->bias ? LAUNCH(kernels->product, BUFFER(a), BUFFER(b), BUFFER(c), BUFFER(bias))
-                      : LAUNCH(kernels->product, BUFFER(a), BUFFER(b), BUFFER(c));
+    const struct buffer *read = gemm->bias ? bias : a; /* some buffer, which is not read */
+    const struct buffer *to = kernels->finish ? scratch : c;
+    TRY(LAUNCH(kernels->product, BUFFER(a), BUFFER(b), BUFFER(to), BUFFER(read)));
+    return kernels->finish ? LAUNCH(kernels->finish, BUFFER(scratch), BUFFER(c), BUFFER(read)) : 0;
 }

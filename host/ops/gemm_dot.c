@@ -36,10 +36,7 @@ static int open(struct choice *choice, const struct gemm *gemm, const struct tar
 
 /* The widest vector that the terms are made of. */
 static int lanes_of(const struct gemm *gemm, const struct target *target) {
-    int vector = target_flat_vector(target);
-    while (vector > 1 && gemm->k % vector != 0)
-        vector /= 2;
-    return vector;
+    return halved_to_divide(target_flat_vector(target), gemm->k);
 }
 
 static void add(struct gemm_specs *out, const struct gemm *gemm, const struct target *target,

@@ -26,10 +26,7 @@ enum {
 
 /* The widest vector that columns are made of. */
 static int lanes_of(const struct gemm *gemm, const struct target *target) {
-    int vector = target_flat_vector(target);
-    while (vector > 1 && gemm->n % vector != 0)
-        vector /= 2;
-    return vector;
+    return halved_to_divide(target_flat_vector(target), gemm->n);
 }
 
 static int strips_are_whole(const struct candidate *c) {

@@ -35,11 +35,11 @@ static struct gemm forward_product(const struct gemm_size *s) {
     return (struct gemm){.m = s->outputs,
                          .n = s->lanes,
                          .k = s->inputs,
-                         .bias = GEMM_BIAS_OF_ROWS,
-                         .activation = s->outputs % 2 ? ACTIVATION_RELU : ACTIVATION_TANH,
                          .batch = s->tiles,
                          .stride_b = (long)s->inputs * s->lanes,
-                         .stride_c = (long)s->outputs * s->lanes};
+                         .stride_c = (long)s->outputs * s->lanes,
+                         .bias = GEMM_BIAS_OF_ROWS,
+                         .activation = s->outputs % 2 ? ACTIVATION_RELU : ACTIVATION_TANH};
 }
 
 static struct gemm data_product(const struct gemm_size *s) {
