@@ -40,7 +40,7 @@
 /* scale^-BETA. For the usual BETA of 3/4, the cube of the inverse fourth root. A first guess r takes a
  * quarter of the exponent from the bits, and is right to 3 %; r (1 - h)^(-1/4), with h = 1 - scale r^4, is
  * the root, and the power of 1 - h a polynomial, right to 1e-8 for |h| < 0.125 (found by Remez's
- * algorithm). It costs an eighth of two square roots and a division on a CPU. */
+ * algorithm). On a CPU it costs less than a fifth of two square roots and a division. */
 #if BETA_IS_3_4
 static floatv inverse_fourth_root(floatv scale) {
     const floatv r = VECTOR(as_float)(0x4F581000 - (VECTOR(as_int)(scale) >> 2));
